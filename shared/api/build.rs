@@ -14,9 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("tally.bin"), compiler.encode_file_descriptor_set())?;
 
-    tonic_prost_build::configure()
-        .include_file("tally.rs")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().include_file("tally.rs").compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -1,0 +1,113 @@
+//! Serving gRPC until told to stop, then draining, with a hard deadline.
+//!
+//! tonic's graceful shutdown waits for every open stream, and one Health/Watch stays open for ever: so the drain has an end of its own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::service::Routes;
+use tonic::transport::{Server, server::TcpIncoming};
+
+use crate::Readiness;
+use crate::health::health;
+use crate::wire::WireErrors;
+
+/// Calls under way on one connection; further ones wait at the client, as HTTP/2 has it.
+const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+/// Bytes of headers in one request.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// How often a silent connection is asked whether anybody is there.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long it may take to answer that.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A bound listener, not served yet.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    /// Where it listens, with the real port.
+    pub address: SocketAddr,
+}
+
+/// Binds `address`; port 0 takes a free one.
+///
+/// # Errors
+/// When the address can't be bound.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<Listening> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+    let address = listener.local_addr()?;
+    Ok(Listening { listener, address })
+}
+
+/// Serves `routes`, health and reflection (v1 and v1alpha) on `listening`, prints `listening on ADDRESS` on standard output, and goes on until
+/// `shutdown` completes; then calls under way have `drain_timeout` to finish. `services` are the names whose health is `readiness`.
+///
+/// # Errors
+/// When the transport fails, or reflection can't be built.
+pub async fn serve(
+    listening: Listening,
+    routes: Routes,
+    services: &[&'static str],
+    readiness: Readiness,
+    drain_timeout: Duration,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (reporter, health_service) = health();
+    let report = tokio::spawn(readiness.clone().report(reporter, services.to_vec()));
+
+    let (draining, drain_began) = oneshot::channel();
+    let stop = async move {
+        shutdown.await;
+        tracing::info!("stopping: draining calls under way");
+        readiness.set(false);
+        let _ = draining.send(());
+    };
+
+    let incoming = TcpIncoming::from(listening.listener).with_nodelay(Some(true));
+    let server = Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(WireErrors)
+        .add_routes(routes)
+        .add_service(health_service)
+        .add_service(reflection()?.build_v1()?)
+        .add_service(reflection()?.build_v1alpha()?)
+        .serve_with_incoming_shutdown(incoming, stop);
+
+    announce(listening.address)?;
+    let hard_stop = async move {
+        match drain_began.await {
+            Ok(()) => tokio::time::sleep(drain_timeout).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let served = tokio::select! {
+        served = server => served.context("the transport failed"),
+        () = hard_stop => {
+            tracing::warn!(?drain_timeout, "calls were still under way and are cut");
+            Ok(())
+        }
+    };
+    report.abort();
+    served
+}
+
+fn reflection() -> anyhow::Result<tonic_reflection::server::Builder<'static>> {
+    Ok(tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(tally_api::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
+}
+
+/// The one line on standard output, for whoever started the process with port 0.
+fn announce(address: SocketAddr) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on {address}")?;
+    out.flush()
+}
