@@ -1,0 +1,66 @@
+//! The appending statement.
+//!
+//! Three hazards, and what keeps each away:
+//!
+//! - *Holes and disorder.* Positions come from the one row of `log_head`, updated first, inside the appending
+//!   statement. Its row lock makes the order of positions the order of commits, and a rollback gives positions back.
+//!   A sequence does neither.
+//! - *A half-open transaction.* A future dropped around `BEGIN` can leave one in a pooled connection, into which the
+//!   next acknowledged insert falls and is lost (sqlx up to 0.9.0). So this is one statement with no `BEGIN`, run in a
+//!   task of its own that no caller can cancel: once polled, an append goes on whatever becomes of its caller.
+//! - *A gap in a stream.* Uniqueness of `(stream_id, version)` refuses a duplicate and lets a gap through, so
+//!   `append_batch` also checks that each stream's first new version follows its last.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::batch::Batch;
+use crate::error::{Cause, Class};
+use crate::event::Metadata;
+
+/// Where a batch went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the batch's first event; one more than `last_position` when it had none.
+    pub first_position: u64,
+    /// The position of the batch's last event; of the log's when it had none.
+    pub last_position: u64,
+    /// The time of all events of the batch, by the database's clock.
+    pub recorded_at: OffsetDateTime,
+}
+
+/// Why a batch was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A stream moved, a guard failed or a command id is taken. Nothing was written: reload and decide again.
+    #[error("the log has moved on since the decision")]
+    Conflict,
+    /// Postgres is away or overloaded. The outcome is unknown: look for the commands before deciding again.
+    #[error("the event store is unavailable")]
+    Unavailable(#[source] Cause),
+    /// Postgres is there and will not do it: a bug, a wrong setting, a missing migration. Nothing was written.
+    #[error("the event store refused the batch")]
+    Refused(#[source] Cause),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match Class::of(&error) {
+            Class::Conflict => Self::Conflict,
+            Class::Unavailable => Self::Unavailable(Cause::of(&error)),
+            Class::Refused => Self::Refused(Cause::of(&error)),
+        }
+    }
+}
+
+impl From<crate::Error> for Error {
+    fn from(error: crate::Error) -> Self {
+        match error {
+            crate::Error::Unavailable(cause) => Self::Unavailable(cause),
+            crate::Error::Refused(cause) => Self::Refused(cause),
+        }
+    }
+}

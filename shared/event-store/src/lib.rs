@@ -1,0 +1,38 @@
+//! The event log on Postgres: migrations, append, load, tail.
+//!
+//! The only crate with SQL on events. [`AppendStore`] is the writing side (append, and what a decision has to
+//! read first), [`ReadStore`] the tail. Both connect when first used, so a process starts while Postgres is away.
+
+// What there is to know first.
+mod error;
+mod event;
+mod log_name;
+
+// Making a log.
+mod migrate;
+
+// Writing: what one commit takes, the appending statement, and the same with the head row held.
+pub mod append;
+mod append_store;
+mod batch;
+mod exclusive;
+
+// Reading: for a decision, for a repeated command, and by position.
+mod commands;
+mod load;
+mod tail;
+
+// Sessions of Postgres.
+mod connection;
+
+pub use append::Appended;
+pub use append_store::AppendStore;
+pub use batch::{Batch, Guard, NewCommand, Unchanged};
+pub use commands::{Outcome, StoredCommand};
+pub use connection::{AppendOptions, ReadOptions};
+pub use error::{Cause, Error};
+pub use event::{Metadata, NewEvent, StoredEvent, StoredStream};
+pub use exclusive::ExclusiveAppend;
+pub use log_name::{InvalidLogName, LogName};
+pub use migrate::migrate;
+pub use tail::ReadStore;
