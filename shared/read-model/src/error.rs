@@ -1,0 +1,67 @@
+//! What can go wrong, in words that hold no host, key, value or password.
+
+use redis::{ErrorKind, RedisError, ServerError};
+
+/// Why the read model did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Redis is away, or up and not able to serve for now (loading, out of memory, a replica). Trying later helps. Whether a write
+    /// took effect is not known.
+    #[error("the read model is unavailable ({0})")]
+    Unavailable(String),
+    /// Redis refused what it will refuse again: credentials, permissions. A person has to act.
+    #[error("the read model refused ({0})")]
+    Refused(String),
+    /// A key holds what this crate never wrote there.
+    #[error("the read model holds something unexpected ({0})")]
+    Corrupt(&'static str),
+    /// The read model was made from another log.
+    #[error("the read model belongs to another log")]
+    ForeignLog,
+    /// The settings can't be right.
+    #[error("the read model's settings are wrong: {0}")]
+    Settings(&'static str),
+}
+
+/// The codes of Redis's own errors that pass by themselves.
+const PASSING: [&str; 11] = [
+    "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "ASK", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN",
+];
+
+/// The code of our own scripts' error.
+const CORRUPT: &str = "CORRUPT";
+
+impl From<RedisError> for Error {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Io => Error::Unavailable(io_kind(&error)),
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Error::Corrupt("an answer of another shape"),
+            ErrorKind::AuthenticationFailed => Error::Refused("authentication".to_owned()),
+            _ => match ServerError::try_from(error) {
+                Ok(error) => from_code(error.code()),
+                Err(error) => Error::Unavailable(error.category().to_owned()),
+            },
+        }
+    }
+}
+
+fn from_code(code: &str) -> Error {
+    match code {
+        CORRUPT => Error::Corrupt("a list names a view that is not there"),
+        "WRONGTYPE" => Error::Corrupt("a key of another type"),
+        code if PASSING.contains(&code) => Error::Unavailable(code.to_owned()),
+        code => Error::Refused(code.to_owned()),
+    }
+}
+
+/// The kind only: an I/O error's own text may hold an address.
+fn io_kind(error: &RedisError) -> String {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return io.kind().to_string();
+        }
+        source = cause.source();
+    }
+    "connection".to_owned()
+}
