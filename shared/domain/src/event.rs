@@ -1,0 +1,82 @@
+use std::iter::once;
+
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{batch, order, product};
+
+/// Something that happened. Names and fields are stored for good: the golden files pin them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// In an order's stream.
+    Order(order::Event),
+    /// In a product's stream.
+    Product(product::Event),
+    /// In a batch reference's stream.
+    Batch(batch::Event),
+}
+
+impl Event {
+    /// The name that it is stored under.
+    pub fn event_type(&self) -> &'static str {
+        match self {
+            Event::Order(event) => event.event_type(),
+            Event::Product(event) => event.event_type(),
+            Event::Batch(event) => event.event_type(),
+        }
+    }
+
+    /// Its fields, as they are stored beside the name.
+    pub fn payload(&self) -> Value {
+        match self {
+            Event::Order(event) => fields(event),
+            Event::Product(event) => fields(event),
+            Event::Batch(event) => fields(event),
+        }
+    }
+
+    /// Reads what was stored. A shape that later versions no longer write is made into today's here, before it is read.
+    pub fn from_stored(event_type: &str, payload: Value) -> Result<Event, StoredEventError> {
+        match event_type {
+            "OrderCreated" | "OrderCancelled" | "OrderShipped" | "ExternalOrderRegistered" => {
+                read(event_type, payload).map(Event::Order)
+            }
+            "BatchCreated"
+            | "BatchQuantityChanged"
+            | "BatchReceived"
+            | "Allocated"
+            | "Deallocated"
+            | "OutOfStock"
+            | "Shipped" => read(event_type, payload).map(Event::Product),
+            "BatchRefClaimed" => read(event_type, payload).map(Event::Batch),
+            unknown => Err(StoredEventError::UnknownType(unknown.to_owned())),
+        }
+    }
+}
+
+/// Why a stored event can't be read. Says nothing of the payload, where personal data may be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoredEventError {
+    /// Written by a later version, or by something else.
+    #[error("no event type is called {0:?}")]
+    UnknownType(String),
+    /// A field is missing or of another type.
+    #[error("the payload is not that of an event {0}")]
+    BadShape(String),
+}
+
+fn fields(event: &impl Serialize) -> Value {
+    // Serde writes an enum as {"Name": {fields}}. Strings, numbers and lists of them: nothing in it can fail to be JSON.
+    let tagged = serde_json::to_value(event).expect("an event is plain data");
+    match tagged {
+        Value::Object(tagged) => tagged.into_iter().map(|(_name, fields)| fields).next().unwrap_or_default(),
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => plain,
+    }
+}
+
+fn read<'de, E: Deserialize<'de>>(event_type: &str, payload: Value) -> Result<E, StoredEventError> {
+    let tagged = MapDeserializer::<_, serde_json::Error>::new(once((event_type, payload)));
+    E::deserialize(MapAccessDeserializer::new(tagged)).map_err(|_| StoredEventError::BadShape(event_type.to_owned()))
+}
