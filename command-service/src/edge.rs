@@ -1,0 +1,70 @@
+//! The gRPC edge: decode, submit, encode.
+
+mod allocation;
+mod orders;
+
+use std::time::{Duration, Instant};
+
+use tally_event_store::Metadata;
+use tally_runtime::{Violations, time_left};
+use tonic::{Status, metadata::MetadataMap};
+use uuid::Uuid;
+
+use crate::convert::IntoCommand;
+use crate::sequencer::{Failure, Outcome, Sequencer, Submission};
+use crate::status::to_status;
+
+/// Characters of a caller's metadata value that are kept with an event; what is longer is left out.
+const METADATA_CHARS_MAX: usize = 256;
+
+/// Both command services.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    sequencer: Sequencer,
+    wait_max: Duration,
+}
+
+impl Edge {
+    pub(crate) fn new(sequencer: Sequencer, wait_max: Duration) -> Self {
+        Self { sequencer, wait_max }
+    }
+
+    /// Decodes a request and has it decided on. Gives what the response is made from, and the id that an order got.
+    async fn execute<T: IntoCommand>(&self, request: tonic::Request<T>) -> Result<Outcome, Status> {
+        let wait = time_left(request.metadata()).map_or(self.wait_max, |left| left.min(self.wait_max));
+        let metadata = event_metadata(request.metadata());
+        let mut violations = Violations::new();
+        let decoded = request.into_inner().into_command(&mut violations);
+        violations.into_result()?;
+
+        let command_id = decoded.command_id.unwrap_or_else(Uuid::now_v7);
+        let submission = Submission {
+            command_id,
+            repeatable: decoded.command_id.is_some(),
+            command: decoded.command,
+            expected_version: decoded.expected_version,
+            validate_only: decoded.validate_only,
+            metadata,
+            deadline: Instant::now() + wait,
+        };
+        let outcome = match tokio::time::timeout(wait, self.sequencer.submit(submission)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::TimedOut),
+        };
+        outcome.map_err(|failure| to_status(failure, command_id))
+    }
+}
+
+/// What is kept with each event about where it came from. Ids that aren't plain short text are left out: they're only for tracing.
+fn event_metadata(metadata: &MetadataMap) -> Metadata {
+    let value = |key: &str| {
+        let text = metadata.get(key)?.to_str().ok()?;
+        (!text.is_empty() && text.len() <= METADATA_CHARS_MAX).then(|| text.to_owned())
+    };
+    Metadata {
+        correlation_id: value("correlation-id"),
+        causation_id: value("causation-id"),
+        traceparent: value("traceparent"),
+        actor: value("actor"),
+    }
+}

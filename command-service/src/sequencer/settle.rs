@@ -1,0 +1,137 @@
+//! Taking a batch to Postgres: the append, then a look at what the refusals in it rest on.
+
+use std::collections::{HashMap, HashSet};
+
+use tally_domain::StreamId;
+use tally_event_store::{
+    AppendStore, Appended, Batch, Error, Guard, NewCommand, NewEvent, StoredCommand, Unchanged, append,
+};
+use uuid::Uuid;
+
+use super::decide::{Decided, Verdict};
+use super::replay;
+
+/// A batch that came back.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) decided: Vec<Decided>,
+    pub(super) result: Result<Checked, append::Error>,
+}
+
+/// What Postgres said.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// None when there was nothing to append.
+    pub(super) appended: Option<Appended>,
+    /// Streams that aren't at the version on which a command was refused or found to change nothing.
+    pub(super) stale: HashSet<StreamId>,
+    /// Commands without events that came before.
+    pub(super) known: HashMap<Uuid, StoredCommand>,
+}
+
+/// Appends what the batch decided, in one commit, and checks what it only said.
+pub(super) async fn settle(store: AppendStore, decided: Vec<Decided>) -> Settled {
+    let result = append_and_check(&store, &decided).await;
+    Settled { decided, result }
+}
+
+async fn append_and_check(store: &AppendStore, decided: &[Decided]) -> Result<Checked, append::Error> {
+    let batch = to_batch(decided);
+    let mut checked = Checked::default();
+    if !batch.commands.is_empty() {
+        checked.appended = Some(store.append(batch).await?);
+    }
+    let (witnesses, ids) = said_only(decided);
+    if !witnesses.is_empty() {
+        checked.stale = stale(store, witnesses).await?;
+    }
+    if !ids.is_empty() {
+        checked.known = store.find_commands(&ids).await?.into_iter().map(|known| (known.command_id, known)).collect();
+    }
+    Ok(checked)
+}
+
+/// What is to be stored of the batch.
+pub(super) fn to_batch(decided: &[Decided]) -> Batch {
+    let written = written(decided);
+    let mut commands = Vec::new();
+    let mut guards = HashSet::new();
+    for item in decided {
+        let submission = &item.ticket.submission;
+        let (events, unchanged) = match &item.verdict {
+            Verdict::Append { events, .. } => {
+                let only_read = item.basis.iter().filter(|(id, _)| !written.contains(id));
+                guards.extend(only_read.map(|(id, version)| (id.to_string(), *version)));
+                let events = events
+                    .iter()
+                    .map(|placed| NewEvent {
+                        stream_id: placed.stream.to_string(),
+                        version: placed.version,
+                        event_type: placed.event.event_type(),
+                        payload: placed.event.payload(),
+                    })
+                    .collect();
+                (events, None)
+            }
+            Verdict::Remember { stream, version, position, standing } => {
+                let unchanged = Unchanged {
+                    stream_id: stream.to_string(),
+                    version: *version,
+                    position: *position,
+                    standing: replay::encode_standing(standing),
+                };
+                (Vec::new(), Some(unchanged))
+            }
+            Verdict::Unchanged { .. } | Verdict::Refused(_) => continue,
+        };
+        commands.push(NewCommand {
+            command_id: submission.command_id,
+            content_hash: item.ticket.content_hash,
+            metadata: submission.metadata.clone(),
+            events,
+            unchanged,
+        });
+    }
+    let guards = guards.into_iter().map(|(stream_id, version)| Guard { stream_id, version }).collect();
+    Batch { commands, guards }
+}
+
+/// What the batch's answers without events rest on, and the ids under which they may have come before.
+fn said_only(decided: &[Decided]) -> (HashMap<&StreamId, u64>, Vec<Uuid>) {
+    let written = written(decided);
+    let mut witnesses = HashMap::new();
+    let mut ids = Vec::new();
+    for item in decided {
+        match &item.verdict {
+            Verdict::Unchanged { .. } | Verdict::Refused(_) => {
+                let only_read = item.basis.iter().filter(|(id, _)| !written.contains(id));
+                witnesses.extend(only_read.map(|(id, version)| (id, *version)));
+                if item.ticket.is_repeatable() {
+                    ids.push(item.ticket.submission.command_id);
+                }
+            }
+            Verdict::Append { .. } | Verdict::Remember { .. } => {}
+        }
+    }
+    (witnesses, ids)
+}
+
+/// The streams that the batch writes. The append checks their versions, so nobody else has to.
+fn written(decided: &[Decided]) -> HashSet<&StreamId> {
+    decided
+        .iter()
+        .flat_map(|item| match &item.verdict {
+            Verdict::Append { events, .. } => events.as_slice(),
+            Verdict::Unchanged { .. } | Verdict::Remember { .. } | Verdict::Refused(_) => &[],
+        })
+        .map(|placed| &placed.stream)
+        .collect()
+}
+
+async fn stale(store: &AppendStore, witnesses: HashMap<&StreamId, u64>) -> Result<HashSet<StreamId>, Error> {
+    let (ids, versions): (Vec<&StreamId>, Vec<u64>) = witnesses.into_iter().unzip();
+    let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let stored = store.load(&names).await?.into_iter().map(|stream| stream.version);
+    let moved = ids.into_iter().zip(versions).zip(stored).filter(|((_, known), stored)| known != stored);
+    Ok(moved.map(|((id, _), _)| id.clone()).collect())
+}
