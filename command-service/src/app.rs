@@ -1,5 +1,6 @@
 //! The only place that constructs.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -91,6 +92,11 @@ impl App {
         })));
         let listening = bind(args.listen).await?;
         Ok(Self { listening, routes, readiness, drain_timeout: common.drain_timeout(), sequencing, background })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.listening.address
     }
 
     /// Serves until `shutdown` completes; then calls under way have the drain time-out to finish.
