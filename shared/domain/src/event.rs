@@ -31,9 +31,9 @@ impl Event {
     /// Its fields, as they are stored beside the name.
     pub fn payload(&self) -> Value {
         match self {
-            Event::Order(event) => fields(event),
-            Event::Product(event) => fields(event),
-            Event::Batch(event) => fields(event),
+            Event::Order(event) => fields(event.event_type(), event),
+            Event::Product(event) => fields(event.event_type(), event),
+            Event::Batch(event) => fields(event.event_type(), event),
         }
     }
 
@@ -67,13 +67,10 @@ pub enum StoredEventError {
     BadShape(String),
 }
 
-fn fields(event: &impl Serialize) -> Value {
+fn fields(event_type: &str, event: &impl Serialize) -> Value {
     // Serde writes an enum as {"Name": {fields}}. Strings, numbers and lists of them: nothing in it can fail to be JSON.
-    let tagged = serde_json::to_value(event).expect("an event is plain data");
-    match tagged {
-        Value::Object(tagged) => tagged.into_iter().map(|(_name, fields)| fields).next().unwrap_or_default(),
-        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => plain,
-    }
+    let mut tagged = serde_json::to_value(event).expect("an event is plain data");
+    tagged[event_type].take()
 }
 
 fn read<'de, E: Deserialize<'de>>(event_type: &str, payload: Value) -> Result<E, StoredEventError> {

@@ -4,6 +4,8 @@
 mod backorders;
 mod decide;
 mod open_batches;
+#[cfg(test)]
+mod picture;
 mod state;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::Date;
 
 pub(crate) use decide::Placement;
+#[cfg(test)]
+pub(crate) use picture::{BatchPicture, Picture};
 pub use state::Product;
 
 /// What happens to a SKU's stock. A line is (order_id, sku).

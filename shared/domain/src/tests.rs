@@ -1,1 +1,12 @@
-
+mod allocate;
+mod batches;
+mod change_quantity;
+mod deallocate;
+mod model;
+mod orders;
+mod properties;
+mod scenario;
+mod stored;
+mod streams;
+mod values;
+mod vocabulary;

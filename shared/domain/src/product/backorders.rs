@@ -43,3 +43,13 @@ impl Backorders {
         })
     }
 }
+
+#[cfg(test)]
+impl Backorders {
+    /// (quantity, arrival, order id) of each.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, u64, Arc<str>)> {
+        self.0
+            .iter()
+            .flat_map(|(&quantity, queue)| queue.iter().map(move |(&arrival, id)| (quantity, arrival, id.clone())))
+    }
+}
