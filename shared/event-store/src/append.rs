@@ -1,6 +1,6 @@
 //! The appending statement.
 //!
-//! Three hazards, and what keeps each away:
+//! Four hazards, and what keeps each away:
 //!
 //! - *Holes and disorder.* Positions come from the one row of `log_head`, updated first, inside the appending
 //!   statement. Its row lock makes the order of positions the order of commits, and a rollback gives positions back.
@@ -8,18 +8,22 @@
 //! - *A half-open transaction.* A future dropped around `BEGIN` can leave one in a pooled connection, into which the
 //!   next acknowledged insert falls and is lost (sqlx up to 0.9.0). So this is one statement with no `BEGIN`, run in a
 //!   task of its own that no caller can cancel: once polled, an append goes on whatever becomes of its caller.
+//! - *An answer before the commit.* Without `BEGIN`, Postgres commits after the result row, and what goes wrong then comes
+//!   after it too. sqlx's `fetch_one` returns with the row and would miss it, so the answer is read to its end.
 //! - *A gap in a stream.* Uniqueness of `(stream_id, version)` refuses a duplicate and lets a gap through, so
 //!   `append_batch` also checks that each stream's first new version follows its last.
 
-use serde_json::Value;
+mod columns;
+
 use sqlx::PgConnection;
+use sqlx::postgres::PgBindIterExt;
 use sqlx::types::Json;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
+use self::columns::Columns;
 use crate::batch::Batch;
 use crate::error::{Cause, Class};
-use crate::event::Metadata;
+use crate::event::unsigned;
 
 /// Where a batch went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,4 +67,36 @@ impl From<crate::Error> for Error {
             crate::Error::Refused(cause) => Self::Refused(cause),
         }
     }
+}
+
+const APPEND: &str = "SELECT first_position, last_position, recorded_at
+     FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+
+/// Appends on a connection that nobody can take away meanwhile.
+pub(crate) async fn append(connection: &mut PgConnection, batch: &Batch) -> Result<Appended, sqlx::Error> {
+    let Columns { events, unchanged, guards } = Columns::of(batch)?;
+    let statement = sqlx::query(APPEND)
+        .bind(events.iter().map(|row| row.stream_id).bind_iter())
+        .bind(events.iter().map(|row| row.version).bind_iter())
+        .bind(events.iter().map(|row| row.event_type).bind_iter())
+        .bind(events.iter().map(|row| Json(row.payload)).bind_iter())
+        .bind(events.iter().map(|row| Json(row.metadata)).bind_iter())
+        .bind(events.iter().map(|row| row.command_id).bind_iter())
+        .bind(events.iter().map(|row| row.command_events).bind_iter())
+        .bind(events.iter().map(|row| row.content_hash).bind_iter())
+        .bind(unchanged.iter().map(|row| row.command_id).bind_iter())
+        .bind(unchanged.iter().map(|row| row.content_hash).bind_iter())
+        .bind(unchanged.iter().map(|row| row.stream_id).bind_iter())
+        .bind(unchanged.iter().map(|row| row.version).bind_iter())
+        .bind(unchanged.iter().map(|row| row.position).bind_iter())
+        .bind(unchanged.iter().map(|row| Json(row.standing)).bind_iter())
+        .bind(guards.iter().map(|row| row.stream_id).bind_iter())
+        .bind(guards.iter().map(|row| row.version).bind_iter());
+    let rows = statement.fetch_all(connection).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Appended {
+        first_position: unsigned(row, 0)?,
+        last_position: unsigned(row, 1)?,
+        recorded_at: sqlx::Row::try_get(row, 2)?,
+    })
 }

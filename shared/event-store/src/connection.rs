@@ -7,6 +7,7 @@
 //! it is closed. sqlx's own pool is not used: it also sends a ping after each statement, and waits out the whole
 //! time-out when a connection is refused.
 
+use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,8 @@ use crate::log_name::LogName;
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// Older sessions are replaced, so that their plans and caches on the server do not grow for ever.
 const SESSION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
+/// Exclusive appends wait for each other at the head row anyway; more of them would only be more connections.
+const EXCLUSIVE_CONNECTIONS_MAX: usize = 4;
 /// How much longer than the server's own time-out we wait for its word on it.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
@@ -69,6 +72,7 @@ pub(crate) struct Sessions {
     acquire_timeout: Duration,
     answer_timeout: Duration,
     permits: Arc<Semaphore>,
+    exclusive_permits: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
 }
 
@@ -76,6 +80,20 @@ struct Session {
     connection: PgConnection,
     opened_at: Instant,
     used_at: Instant,
+}
+
+/// A connection outside of the pool, and the right to have it.
+#[derive(Debug)]
+pub(crate) struct ExclusiveConnection {
+    pub(crate) connection: PgConnection,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the options: they hold the password.
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
 }
 
 impl Sessions {
@@ -100,6 +118,7 @@ impl Sessions {
             acquire_timeout: limits.acquire_timeout,
             answer_timeout: limits.statement_timeout + ANSWER_GRACE,
             permits: Arc::new(Semaphore::new(limits.connections_max.max(1) as usize)),
+            exclusive_permits: Arc::new(Semaphore::new(EXCLUSIVE_CONNECTIONS_MAX)),
             idle: Mutex::default(),
         })
     }
@@ -123,9 +142,13 @@ impl Sessions {
         .await
     }
 
-    /// A session outside of the pool, closed when dropped.
-    pub(crate) async fn open(&self) -> Result<PgConnection, sqlx::Error> {
-        timeout(self.acquire_timeout, self.options.connect())
+    /// A connection that never comes back to be used again: it is closed when dropped.
+    pub(crate) async fn open_exclusive(&self) -> Result<ExclusiveConnection, sqlx::Error> {
+        let open = async {
+            let permit = permit(&self.exclusive_permits).await?;
+            Ok(ExclusiveConnection { connection: self.options.connect().await?, _permit: permit })
+        };
+        timeout(self.acquire_timeout, open)
             .await
             .unwrap_or_else(|_| Err(timed_out("no connection within the time-out")))
     }
@@ -137,7 +160,7 @@ impl Sessions {
 
     async fn acquire(&self) -> Result<(OwnedSemaphorePermit, Session), sqlx::Error> {
         let acquire = async {
-            let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            let permit = permit(&self.permits).await?;
             while let Some(mut session) = self.take_idle() {
                 if session.opened_at.elapsed() > SESSION_AGE_MAX {
                     continue;
@@ -189,6 +212,10 @@ pub(crate) async fn in_own_task<T: Send + 'static>(
     work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
 ) -> Result<T, sqlx::Error> {
     tokio::spawn(work).await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))
+}
+
+async fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, sqlx::Error> {
+    Arc::clone(permits).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)
 }
 
 /// An error that the server reports, and survives, is the regular end of a statement.

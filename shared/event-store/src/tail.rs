@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::connection::{AppendOptions, ReadOptions, Sessions};
 use crate::error::Error;
-use crate::event::StoredEvent;
+use crate::event::{StoredEvent, event_columns, signed, unsigned};
 use crate::log_name::LogName;
 
+const READ_AFTER: &str =
+    concat!("SELECT ", event_columns!(), " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2");
+
 /// Reads a log by position, with a role that can do nothing else. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ReadStore {
     sessions: Arc<Sessions>,
 }
@@ -29,22 +33,33 @@ impl ReadStore {
 
     /// The identity of the log, made when it was migrated first.
     pub async fn log_id(&self) -> Result<Uuid, Error> {
-        todo!()
+        Ok(self.sessions.run(|connection| Box::pin(log_id(connection))).await?)
     }
 
     /// The events after a position, by position, at most `limit`.
     pub async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
-        let _ = (position, limit);
-        todo!()
+        let position = signed(position)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = sqlx::query_as(READ_AFTER).bind(position).bind(limit);
+        Ok(self.sessions.run(move |connection| Box::pin(read.fetch_all(connection))).await?)
     }
 
     /// The position of the last event, 0 when there is none.
     pub async fn head(&self) -> Result<u64, Error> {
-        todo!()
+        Ok(self.sessions.run(|connection| Box::pin(head(connection))).await?)
     }
 
     /// Whether Postgres answers and the log is there.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.log_id().await.map(drop)
+        self.head().await.map(drop)
     }
+}
+
+pub(crate) async fn log_id(connection: &mut PgConnection) -> Result<Uuid, sqlx::Error> {
+    sqlx::query_scalar("SELECT log_id FROM log_head").fetch_one(connection).await
+}
+
+async fn head(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let row = sqlx::query("SELECT position FROM log_head").fetch_one(connection).await?;
+    unsigned(&row, 0)
 }

@@ -1,0 +1,125 @@
+//! A batch turned into the columns of the appending statement.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::batch::{Batch, Guard, NewCommand};
+use crate::event::{Metadata, signed};
+
+/// The rows of the statement's three sets of arrays, borrowed from the batch.
+pub(super) struct Columns<'b> {
+    pub(super) events: Vec<EventRow<'b>>,
+    pub(super) unchanged: Vec<UnchangedRow<'b>>,
+    pub(super) guards: Vec<GuardRow<'b>>,
+}
+
+pub(super) struct EventRow<'b> {
+    pub(super) stream_id: &'b str,
+    pub(super) version: i64,
+    pub(super) event_type: &'static str,
+    pub(super) payload: &'b Value,
+    pub(super) metadata: &'b Metadata,
+    pub(super) command_id: Uuid,
+    /// Only in a command's first event.
+    pub(super) command_events: Option<i32>,
+    pub(super) content_hash: Option<&'b [u8]>,
+}
+
+pub(super) struct UnchangedRow<'b> {
+    pub(super) command_id: Uuid,
+    pub(super) content_hash: &'b [u8],
+    pub(super) stream_id: &'b str,
+    pub(super) version: i64,
+    pub(super) position: i64,
+    pub(super) standing: &'b Value,
+}
+
+pub(super) struct GuardRow<'b> {
+    pub(super) stream_id: &'b str,
+    pub(super) version: i64,
+}
+
+/// The versions that a batch appends to a stream.
+struct Written {
+    first: i64,
+    last: i64,
+}
+
+impl<'b> Columns<'b> {
+    /// Fails on what the log cannot hold, which only a bug can ask for.
+    pub(super) fn of(batch: &'b Batch) -> Result<Self, sqlx::Error> {
+        let mut columns = Self { events: Vec::new(), unchanged: Vec::new(), guards: Vec::new() };
+        for command in &batch.commands {
+            columns.add(command)?;
+        }
+        let written = columns.written()?;
+        columns.add_guards(&batch.guards, &written)?;
+        Ok(columns)
+    }
+
+    fn add(&mut self, command: &'b NewCommand) -> Result<(), sqlx::Error> {
+        let command_events = i32::try_from(command.events.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        for (index, event) in command.events.iter().enumerate() {
+            let first = index == 0;
+            self.events.push(EventRow {
+                stream_id: &event.stream_id,
+                version: signed(event.version)?,
+                event_type: event.event_type,
+                payload: &event.payload,
+                metadata: &command.metadata,
+                command_id: command.command_id,
+                command_events: first.then_some(command_events),
+                content_hash: first.then_some(&command.content_hash),
+            });
+        }
+        let Some(unchanged) = &command.unchanged else { return Ok(()) };
+        if command_events > 0 {
+            return Err(impossible("a command with events also changed nothing"));
+        }
+        self.unchanged.push(UnchangedRow {
+            command_id: command.command_id,
+            content_hash: &command.content_hash,
+            stream_id: &unchanged.stream_id,
+            version: signed(unchanged.version)?,
+            position: signed(unchanged.position)?,
+            standing: &unchanged.standing,
+        });
+        Ok(())
+    }
+
+    /// Checks what the statement does not: that the versions of a stream are appended in their order. That there is no gap
+    /// in them, it does.
+    fn written(&self) -> Result<HashMap<&'b str, Written>, sqlx::Error> {
+        let mut written: HashMap<&str, Written> = HashMap::with_capacity(self.events.len());
+        for &EventRow { stream_id, version, .. } in &self.events {
+            if version < 1 {
+                return Err(impossible("versions count from 1"));
+            }
+            let versions = written.entry(stream_id).or_insert(Written { first: version, last: version });
+            if version < versions.last {
+                return Err(impossible("a stream's versions are not in order"));
+            }
+            versions.last = version;
+        }
+        Ok(written)
+    }
+
+    /// Leaves out the guards that the batch's own events answer for: the statement checks that those follow what is
+    /// there, and their decisions were taken one after another.
+    fn add_guards(&mut self, guards: &'b [Guard], written: &HashMap<&str, Written>) -> Result<(), sqlx::Error> {
+        for Guard { stream_id, version } in guards {
+            let version = signed(*version)?;
+            let passed = |versions: &Written| (versions.first - 1..=versions.last).contains(&version);
+            if !written.get(stream_id.as_str()).is_some_and(passed) {
+                self.guards.push(GuardRow { stream_id, version });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn impossible(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Encode(what.into())
+}

@@ -1,0 +1,14 @@
+//! The event store on a real Postgres, a fresh database for each test.
+
+mod append;
+mod cancellation;
+mod commands;
+mod concurrency;
+mod errors;
+mod exclusive;
+mod fixture;
+mod load;
+mod migrate;
+mod outage;
+mod rights;
+mod tail;

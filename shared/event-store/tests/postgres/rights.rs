@@ -1,0 +1,151 @@
+//! What the two roles may not do.
+
+use anyhow::Result;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tally_event_store::{AppendStore, LogName, ReadOptions, ReadStore};
+use tally_servers::{fresh_database, unique_log_name};
+
+use crate::fixture::{Log, append_options, batch, command};
+
+const APPEND: &str =
+    "SELECT * FROM append_batch('{order-2}', '{1}', '{Tested}', ARRAY['{}'::jsonb], ARRAY['{}'::jsonb],
+    ARRAY[gen_random_uuid()], '{1}', ARRAY['\\x00'::bytea], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
+
+const FORBIDDEN_TO_BOTH: [&str; 28] = [
+    "INSERT INTO events SELECT * FROM events",
+    "INSERT INTO events (position, version, recorded_at, command_id, stream_id, event_type, payload, metadata)
+        VALUES (99, 1, now(), gen_random_uuid(), 'order-x', 'Forged', '{}', '{}')",
+    "UPDATE events SET payload = '{}'",
+    "UPDATE events SET position = position + 1",
+    "DELETE FROM events",
+    "TRUNCATE events",
+    "SELECT * FROM events FOR UPDATE",
+    "DO 'BEGIN LOCK TABLE events IN EXCLUSIVE MODE; END'",
+    "COPY events FROM STDIN",
+    "UPDATE log_head SET position = 99",
+    "UPDATE log_head SET log_id = gen_random_uuid()",
+    "INSERT INTO log_head DEFAULT VALUES",
+    "DELETE FROM log_head",
+    "TRUNCATE log_head",
+    "SELECT * FROM log_head FOR UPDATE",
+    "INSERT INTO unchanged_commands SELECT * FROM unchanged_commands",
+    "UPDATE unchanged_commands SET position = 99",
+    "DELETE FROM unchanged_commands",
+    "TRUNCATE unchanged_commands",
+    "ALTER TABLE events DISABLE TRIGGER ALL",
+    "ALTER TABLE events DROP CONSTRAINT events_stream_version",
+    "DROP TABLE events",
+    "DROP FUNCTION lock_head",
+    "CREATE OR REPLACE FUNCTION lock_head() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'",
+    "CREATE TABLE mine (a integer)",
+    "CREATE TRIGGER mine BEFORE INSERT ON events EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "SELECT * FROM _sqlx_migrations",
+    "DO 'BEGIN DELETE FROM events; END'",
+];
+
+const FORBIDDEN_TO_READ: [&str; 3] = [APPEND, "SELECT lock_head()", "SELECT * FROM unchanged_commands"];
+
+/// A log with one event, and a URL of a user who has nothing but one of its roles.
+async fn log_with_member(role: impl Fn(&LogName) -> String) -> Result<(Log, String)> {
+    let log = Log::at(fresh_database().await, unique_log_name().parse()?).await?;
+    log.given(&[("order-1", 1)]).await?;
+    let member = format!("member_{}", log.name);
+    let make = format!("CREATE ROLE {member} LOGIN PASSWORD 'secret' IN ROLE {}", role(&log.name));
+    log.owner().await?.execute(AssertSqlSafe(make)).await?;
+    let (_, host) = log.url.split_once('@').expect("a URL with a password");
+    let url = format!("postgres://{member}:secret@{host}");
+    Ok((log, url))
+}
+
+async fn session(log: &Log, url: &str) -> Result<PgConnection> {
+    let mut session = PgConnection::connect(url).await?;
+    let path = format!("SET search_path = {}", log.name.schema());
+    session.execute(AssertSqlSafe(path)).await?;
+    Ok(session)
+}
+
+async fn ensure_forbidden(session: &mut PgConnection, statements: &[&'static str]) {
+    for &statement in statements {
+        let result = session.execute(statement).await;
+        let state = result.as_ref().err().and_then(|error| error.as_database_error()?.code());
+        assert_eq!(state.as_deref(), Some("42501"), "{statement}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_append_role_can_append_and_read_and_nothing_else() -> Result<()> {
+    let (log, url) = log_with_member(LogName::append_role).await?;
+    let store = AppendStore::connect(&url, &log.name, append_options()).await?;
+    store.append(batch([command(&[("order-1", 2)])])).await?;
+    assert_eq!(store.load(&["order-1".to_owned()]).await?[0].version, 2);
+    store.begin_exclusive().await?.append(batch([command(&[("order-1", 3)])])).await?;
+
+    ensure_forbidden(&mut session(&log, &url).await?, &FORBIDDEN_TO_BOTH).await;
+    assert_eq!(log.events().await?.len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_read_role_can_read_and_nothing_else() -> Result<()> {
+    let (log, url) = log_with_member(LogName::read_role).await?;
+    let store = ReadStore::connect(&url, &log.name, ReadOptions::default()).await?;
+    assert_eq!(store.read_after(0, 10).await?.len(), 1);
+
+    let mut session = session(&log, &url).await?;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_BOTH).await;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_READ).await;
+    assert_eq!(log.events().await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_of_one_log_have_no_rights_in_another() -> Result<()> {
+    let (log, url) = log_with_member(LogName::append_role).await?;
+    let other = Log::at(log.url.clone(), unique_log_name().parse()?).await?;
+    let mut session = session(&other, &url).await?;
+    let unqualified = "SELECT * FROM events";
+    let state = session
+        .execute(unqualified)
+        .await
+        .err()
+        .and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));
+    // A schema that one may not use is not even searched.
+    assert_eq!(state.as_deref(), Some("42P01"));
+    let store = AppendStore::connect(&url, &other.name, append_options()).await?;
+    assert!(matches!(store.ping().await, Err(tally_event_store::Error::Refused(_))));
+    Ok(())
+}
+
+/// Even with the owner's URL, the stores' sessions have only the rights of their role.
+#[tokio::test]
+async fn the_stores_of_an_owner_act_as_the_roles() -> Result<()> {
+    let log = Log::fresh().await?;
+    log.append.ping().await?;
+    log.read.ping().await?;
+    let mut owner = log.owner().await?;
+    let probe = "CREATE FUNCTION whoami_probe() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO seen VALUES (current_setting('role')); RETURN NEW; END $$;
+        CREATE TABLE seen (role text);
+        CREATE TRIGGER probe AFTER INSERT ON events EXECUTE FUNCTION whoami_probe()";
+    owner.execute(probe).await?;
+    log.given(&[("order-1", 1)]).await?;
+    let seen: Vec<String> = sqlx::query_scalar("SELECT role FROM seen").fetch_all(&mut owner).await?;
+    assert_eq!(seen, ["tally_main_append"]);
+    Ok(())
+}
+
+/// The function has its owner's rights: a caller's temporary tables must not get between it and the log.
+#[tokio::test]
+async fn temporary_tables_of_a_caller_do_not_stand_in_for_the_log() -> Result<()> {
+    let (log, url) = log_with_member(LogName::append_role).await?;
+    let mut session = session(&log, &url).await?;
+    session
+        .execute(
+            "CREATE TEMP TABLE log_head AS SELECT * FROM log_head;
+             CREATE TEMP TABLE events AS SELECT * FROM events",
+        )
+        .await?;
+    session.execute(APPEND).await?;
+    assert_eq!(log.events().await?.len(), 2);
+    Ok(())
+}
