@@ -49,8 +49,14 @@ struct Listener {
 #[derive(Default)]
 struct Channels {
     /// As many as a process has projections, and the log's; none is ever taken down.
-    positions: Mutex<HashMap<String, watch::Sender<u64>>>,
+    by_name: Mutex<HashMap<String, Channel>>,
     added: Notify,
+}
+
+#[derive(Default)]
+struct Channel {
+    position: watch::Sender<u64>,
+    is_heard: bool,
 }
 
 impl Bells {
@@ -60,8 +66,7 @@ impl Bells {
 
     pub(crate) fn hang(&self, channel: String) -> Bell {
         let listener = &self.0;
-        let position = listener.channels.lock().entry(channel).or_default().subscribe();
-        listener.channels.added.notify_one();
+        let position = listener.channels.add(channel);
         listener.task.get_or_init(|| {
             let (client, channels) = (listener.client.clone(), listener.channels.clone());
             tokio::spawn(listen_for_ever(client, listener.answer_timeout, channels)).abort_handle()
@@ -79,29 +84,55 @@ impl Drop for Listener {
 }
 
 impl Channels {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Channel>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, name: String) -> watch::Receiver<u64> {
+        let mut channels = self.lock();
+        let channel = channels.entry(name).or_default();
+        let mut position = channel.position.subscribe();
+        if channel.is_heard {
+            position.mark_changed();
+        }
+        self.added.notify_one();
+        position
+    }
+
+    fn unheard(&self) -> Vec<String> {
+        self.lock().iter().filter(|(_, channel)| !channel.is_heard).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn set_heard(&self, names: &[String]) {
+        let mut channels = self.lock();
+        for name in names {
+            if let Some(channel) = channels.get_mut(name) {
+                channel.is_heard = true;
+                channel.position.send_modify(|_| {});
+            }
+        }
+    }
+
+    fn set_all_unheard(&self) {
+        for channel in self.lock().values_mut() {
+            channel.is_heard = false;
+        }
     }
 
     fn ring(&self, message: &Msg) {
         // A position that is none still says that something happened.
         let told: Option<u64> = message.get_payload::<String>().ok().and_then(|payload| payload.parse().ok());
-        if let Some(bell) = self.lock().get(message.get_channel_name()) {
-            bell.send_modify(|position| *position = told.unwrap_or(*position));
-        }
-    }
-
-    fn ring_again(&self, channels: &[String]) {
-        let positions = self.lock();
-        for bell in channels.iter().filter_map(|channel| positions.get(channel)) {
-            bell.send_modify(|_| {});
+        if let Some(channel) = self.lock().get(message.get_channel_name()) {
+            channel.position.send_modify(|position| *position = told.unwrap_or(*position));
         }
     }
 }
 
 async fn listen_for_ever(client: Client, answer_timeout: Duration, channels: Arc<Channels>) {
     loop {
-        if let Err(error) = listen(&client, answer_timeout, &channels).await {
+        let ended = listen(&client, answer_timeout, &channels).await;
+        channels.set_all_unheard();
+        if let Err(error) = ended {
             debug!(error = %crate::Error::from(error), "the bells are silent until Redis can be reached again");
         }
         sleep(RECONNECT_AFTER).await;
@@ -112,13 +143,11 @@ async fn listen(client: &Client, answer_timeout: Duration, channels: &Channels) 
     let pubsub = within(answer_timeout, client.get_async_pubsub()).await?;
     let (mut sink, mut messages) = pubsub.split();
     let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    let mut subscribed: Vec<String> = Vec::new();
     loop {
-        let new: Vec<String> = channels.lock().keys().filter(|channel| !subscribed.contains(channel)).cloned().collect();
+        let new = channels.unheard();
         if !new.is_empty() {
             within(answer_timeout, sink.subscribe(&new)).await?;
-            channels.ring_again(&new);
-            subscribed.extend(new);
+            channels.set_heard(&new);
         }
         tokio::select! {
             message = messages.next() => match message {

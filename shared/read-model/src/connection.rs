@@ -11,7 +11,10 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, ScriptInvocation,
+    ServerErrorKind,
+};
 
 use crate::Error;
 
@@ -72,24 +75,19 @@ impl Connection {
     }
 
     /// Runs a command that may be run twice: it is tried again once where the connection turns out to have died since its last use.
-    pub(crate) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+    pub(crate) async fn repeatable<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         let first = self.run(async |connection| command.query_async(connection).await).await;
         self.second_chance(first, async |connection| command.query_async(connection).await).await
     }
 
-    /// As [`Self::read`], for a script that only reads.
-    pub(crate) async fn read_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
+    /// As [`Self::repeatable`], for a script.
+    pub(crate) async fn repeatable_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
         let first = self.run(async |connection| script.invoke_async(connection).await).await;
         self.second_chance(first, async |connection| script.invoke_async(connection).await).await
     }
 
-    /// Runs a command that writes, once: after a failure it may have taken effect or not.
-    pub(crate) async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        Ok(self.run(async |connection| command.query_async(connection).await).await?)
-    }
-
-    /// As [`Self::write`], for a script that writes.
-    pub(crate) async fn write_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
+    /// Runs a script that writes, once: after a failure it may have taken effect or not.
+    pub(crate) async fn once_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
         Ok(self.run(async |connection| script.invoke_async(connection).await).await?)
     }
 
@@ -131,8 +129,11 @@ impl Connection {
     }
 }
 
+/// A server that became a replica counts too: after a failover the address leads to another one.
 fn is_about_the_connection(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_unrecoverable_error()
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 /// Begins when first waited for, in a task of its own: a caller that goes away leaves nothing half-done for the others.

@@ -25,7 +25,17 @@ pub enum Error {
 
 /// The codes of Redis's own errors that pass by themselves.
 const PASSING: [&str; 11] = [
-    "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "ASK", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN",
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "MOVED",
+    "ASK",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
 ];
 
 /// The code of our own scripts' error.

@@ -26,7 +26,7 @@ impl Writer {
         for new in old + 1..=old + GENERATIONS_TRIED_MAX {
             let answer: String = self
                 .connection
-                .write_script(
+                .once_script(
                     START
                         .prepare_invoke()
                         .key(keys.generation(ONLY_SHARD, projection))
@@ -52,7 +52,7 @@ impl Writer {
     /// The generations that were live once and are not removed yet: after a rebuild that was killed there are some.
     pub async fn retired_generations(&self, projection: &str) -> Result<Vec<u64>, Error> {
         let mut retired: Vec<u64> =
-            self.connection.read(cmd("SMEMBERS").arg(self.keys().retired(ONLY_SHARD, projection))).await?;
+            self.connection.repeatable(cmd("SMEMBERS").arg(self.keys().retired(ONLY_SHARD, projection))).await?;
         retired.sort_unstable();
         Ok(retired)
     }
@@ -65,11 +65,11 @@ impl Writer {
         loop {
             let (next, found): (String, Vec<String>) = self
                 .connection
-                .read(cmd("SCAN").arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(KEYS_PER_STEP))
+                .repeatable(cmd("SCAN").arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(KEYS_PER_STEP))
                 .await?;
             let answer: String = self
                 .connection
-                .write_script(
+                .once_script(
                     REMOVE
                         .prepare_invoke()
                         .key(keys.generation(ONLY_SHARD, projection))
@@ -86,6 +86,6 @@ impl Writer {
             }
             cursor = next;
         }
-        self.connection.write(cmd("SREM").arg(keys.retired(ONLY_SHARD, projection)).arg(generation)).await
+        self.connection.repeatable(cmd("SREM").arg(keys.retired(ONLY_SHARD, projection)).arg(generation)).await
     }
 }

@@ -47,12 +47,13 @@ impl ReadModel {
 
     /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.0.connection.read(&cmd("PING")).await
+        self.0.connection.repeatable(&cmd("PING")).await
     }
 
     /// Which log the views were made from; none as long as nothing has been written.
     pub async fn log_id(&self) -> Result<Option<Uuid>, Error> {
-        let stored: Option<String> = self.0.connection.read(cmd("GET").arg(self.0.keys.log_id(ONLY_SHARD))).await?;
+        let stored: Option<String> =
+            self.0.connection.repeatable(cmd("GET").arg(self.0.keys.log_id(ONLY_SHARD))).await?;
         stored.map(|id| id.parse().map_err(|_| Error::Corrupt("a log id that is none"))).transpose()
     }
 
@@ -68,6 +69,6 @@ impl ReadModel {
 
     /// Tells that the log has reached a position. Whoever does not hear it finds out by polling.
     pub async fn ring_log(&self, position: u64) -> Result<(), Error> {
-        self.0.connection.write(cmd("PUBLISH").arg(self.0.keys.log_bell()).arg(position)).await
+        self.0.connection.repeatable(cmd("PUBLISH").arg(self.0.keys.log_bell()).arg(position)).await
     }
 }

@@ -60,7 +60,7 @@ impl ReadModel {
             let (live, position): (Option<String>, Option<String>) = self
                 .0
                 .connection
-                .read(
+                .repeatable(
                     cmd("MGET")
                         .arg(keys.generation(ONLY_SHARD, projection))
                         .arg(keys.checkpoint(ONLY_SHARD, projection, generation)),
@@ -81,7 +81,7 @@ impl ReadModel {
             let (live, position, value): (Option<String>, Option<String>, Option<Bytes>) = self
                 .0
                 .connection
-                .read(
+                .repeatable(
                     cmd("MGET")
                         .arg(keys.generation(ONLY_SHARD, projection))
                         .arg(keys.checkpoint(ONLY_SHARD, projection, generation))
@@ -104,7 +104,7 @@ impl ReadModel {
             let (live, position, members, views): (Option<String>, Option<String>, Vec<String>, Vec<Bytes>) = self
                 .0
                 .connection
-                .read_script(
+                .repeatable_script(
                     PAGE.prepare_invoke()
                         .key(keys.generation(ONLY_SHARD, projection))
                         .key(keys.checkpoint(ONLY_SHARD, projection, generation))

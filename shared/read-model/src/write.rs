@@ -34,9 +34,28 @@ impl Writer {
         }
     }
 
+    /// Whether Redis is one that the read model is safe in: an eviction could take the checkpoint and leave the views, which would then
+    /// be counted twice.
+    pub async fn check_settings(&self) -> Result<(), Error> {
+        let memory: String = match self.connection.repeatable(cmd("INFO").arg("memory")).await {
+            Err(Error::Refused(_)) => return Ok(()),
+            answer => answer?,
+        };
+        let setting = |name| memory.lines().find_map(|line| line.strip_prefix(name));
+        match (setting("maxmemory:"), setting("maxmemory_policy:")) {
+            (None | Some("0"), _) | (_, None | Some("noeviction")) => Ok(()),
+            _ => Err(Error::Settings("Redis may evict keys; set its maxmemory-policy to noeviction")),
+        }
+    }
+
     /// Loads views of a generation, in the order of the keys. They may be from after a checkpoint that was read before: then
     /// [`Writer::apply`] from that checkpoint writes nothing.
-    pub async fn load_views(&self, projection: &str, generation: u64, keys: &[String]) -> Result<Vec<Option<Bytes>>, Error> {
+    pub async fn load_views(
+        &self,
+        projection: &str,
+        generation: u64,
+        keys: &[String],
+    ) -> Result<Vec<Option<Bytes>>, Error> {
         let prefix = self.keys().views(ONLY_SHARD, projection, generation);
         let mut views = Vec::with_capacity(keys.len());
         for keys in keys.chunks(VIEWS_PER_LOAD_MAX) {
@@ -44,7 +63,7 @@ impl Writer {
             for key in keys {
                 command.arg(format!("{prefix}{key}"));
             }
-            views.extend(self.connection.read::<Vec<Option<Bytes>>>(&command).await?);
+            views.extend(self.connection.repeatable::<Vec<Option<Bytes>>>(&command).await?);
         }
         Ok(views)
     }

@@ -1,0 +1,11 @@
+//! The read model on a real Redis.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod apply;
+mod bell;
+mod generation;
+mod outage;
+mod read;
+mod refusal;
+mod support;
