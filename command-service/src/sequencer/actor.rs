@@ -137,8 +137,7 @@ impl Actor {
             Attempt::Missing(again, _) if again.loads >= LOADS_PER_COMMAND_MAX => self.lost.push(again),
             Attempt::Missing(again, missing) => {
                 ticket = again;
-                ticket.loads += 1;
-                self.loads.want(missing);
+                ticket.loads += u32::from(self.loads.want(missing));
                 self.parked.push(ticket);
             }
         }
@@ -309,36 +308,30 @@ impl Actor {
     }
 
     fn loaded(&mut self, loaded: Result<Loaded, JoinError>) {
-        let failure = match loaded {
-            Ok(Loaded { ids: _, streams: Ok(streams) }) => streams
-                .into_iter()
-                .try_for_each(|stream| self.cache.insert_stored(stream))
-                .map_err(|error| {
-                    tracing::error!(%error, "a stored stream can't be read");
-                    Failure::Unreadable
-                })
-                .err()
-                .map(|failure| (HashSet::new(), failure)),
-            Ok(Loaded { ids, streams: Err(error) }) => Some((ids.into_iter().collect(), redo::failure(&error))),
+        let (failed, failure) = match loaded {
+            Ok(Loaded { ids, streams: Ok(streams) }) => {
+                let unreadable = |(id, stream)| match self.cache.insert_stored(&id, stream) {
+                    Ok(()) => None,
+                    Err(error) => {
+                        tracing::error!(%error, stream = %id, "a stored stream can't be read");
+                        Some(id)
+                    }
+                };
+                (ids.into_iter().zip(streams).filter_map(unreadable).collect(), Failure::Unreadable)
+            }
+            Ok(Loaded { ids, streams: Err(error) }) => (ids.into_iter().collect(), redo::failure(&error)),
             Err(error) => {
                 tracing::error!(%error, "a load was lost in a panic");
-                Some((HashSet::new(), Failure::Internal))
+                self.loads.forget();
+                (HashSet::new(), Failure::Internal)
             }
         };
-        let parked = std::mem::take(&mut self.parked);
-        let Some((ids, failure)) = failure else {
-            for ticket in parked {
-                self.consider(ticket);
-            }
-            return;
-        };
-        for ticket in parked {
+        for ticket in std::mem::take(&mut self.parked) {
             let missing = tally_domain::missing_streams(&ticket.submission.command, &self.cache);
-            // Without ids it isn't known whom it concerns, and the rest would only wait for the next failure.
-            if ids.is_empty() || missing.iter().any(|id: &StreamId| ids.contains(id)) {
+            if missing.iter().any(|id: &StreamId| failed.contains(id)) {
                 self.recent.finish(ticket, Err(failure.clone()));
             } else {
-                self.parked.push(ticket);
+                self.consider(ticket);
             }
         }
     }

@@ -32,17 +32,13 @@ impl StateCache {
     }
 
     /// Takes in what is stored.
-    pub(super) fn insert_stored(&mut self, stream: StoredStream) -> Result<(), StoredEventError> {
-        let id: StreamId =
-            stream.stream_id.parse().map_err(|_| StoredEventError::UnknownType(stream.stream_id.clone()))?;
-        let mut state = StreamState::empty(&id);
+    pub(super) fn insert_stored(&mut self, id: &StreamId, stream: StoredStream) -> Result<(), StoredEventError> {
+        let mut state = StreamState::empty(id);
         for event in stream.events {
             state.evolve(&Event::from_stored(&event.event_type, event.payload)?);
         }
-        self.insert(
-            id,
-            Entry { state, version: stream.version, position: stream.last_position, uncommitted: 0, bytes: 0 },
-        );
+        let (version, position) = (stream.version, stream.last_position);
+        self.insert(id.clone(), Entry { state, version, position, uncommitted: 0, bytes: 0 });
         Ok(())
     }
 

@@ -26,9 +26,11 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    /// Asks for streams; those asked for already aren't asked for twice.
-    pub(super) fn want(&mut self, ids: Vec<StreamId>) {
+    /// Asks for streams; those asked for already aren't asked for twice. Whether any was new.
+    pub(super) fn want(&mut self, ids: Vec<StreamId>) -> bool {
+        let before = self.wanted.len();
         self.wanted.extend(ids.into_iter().filter(|id| !self.under_way.contains(id)));
+        self.wanted.len() > before
     }
 
     /// Starts what may be started.

@@ -10,7 +10,7 @@ use super::ticket::{Reply, Ticket};
 use super::{Failure, Outcome};
 
 /// An outcome with more events than this isn't worth the memory: a repetition of it is found in the log.
-const OUTCOME_EVENTS_MAX: usize = 256;
+const OUTCOME_EVENTS_MAX: usize = 16;
 
 #[derive(Debug)]
 struct UnderWay {

@@ -106,8 +106,9 @@ impl Redo {
                 return Ok(());
             }
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            for stream in exclusive.load(&names).await.map_err(|error| failure(&error))? {
-                self.states.insert_stored(stream).map_err(|error| {
+            let streams = exclusive.load(&names).await.map_err(|error| failure(&error))?;
+            for (id, stream) in missing.iter().zip(streams) {
+                self.states.insert_stored(id, stream).map_err(|error| {
                     tracing::error!(%error, "a stored stream can't be read");
                     Failure::Unreadable
                 })?;

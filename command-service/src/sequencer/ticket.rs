@@ -24,7 +24,7 @@ pub(super) struct Ticket {
     /// What tells a repetition from another command under the same id.
     pub(super) content_hash: [u8; 32],
     pub(super) reply: Reply,
-    /// How often it has waited for streams to be loaded.
+    /// How often streams were loaded for it.
     pub(super) loads: u32,
 }
 

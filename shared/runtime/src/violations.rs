@@ -75,9 +75,9 @@ impl Violations {
         parsed
     }
 
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    /// How many were found.
+    pub fn count(&self) -> usize {
+        self.found.len() + self.more
     }
 
     /// INVALID_ARGUMENT, reason INVALID_FIELDS, with every bad field in a BadRequest; or nothing.
