@@ -19,8 +19,9 @@ mod user;
 
 pub use error::Error;
 pub use folder::reachable_by_server_user;
+pub use port::free_port;
 pub use postgres::Postgres;
 pub use redis::Redis;
-pub use server::Server;
+pub use server::{Program, Server};
 pub use testing::{TestServers, fresh_database, test_postgres, test_redis, test_servers, unique_log_name};
 pub use user::ServerUser;

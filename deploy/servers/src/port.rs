@@ -8,7 +8,10 @@ const PORTS: std::ops::Range<u16> = 15_000..32_000;
 const TRIES: usize = 100;
 
 /// A port of 127.0.0.1 that nobody listens on at this moment. Whoever uses it may still lose a race for it, and then takes another.
-pub(crate) fn free_port() -> std::io::Result<u16> {
+///
+/// # Errors
+/// When none is found.
+pub fn free_port() -> std::io::Result<u16> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
     for _ in 0..TRIES {
         let (_, random, _, _) = Uuid::new_v4().as_fields();

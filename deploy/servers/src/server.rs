@@ -144,11 +144,19 @@ impl<P: Program> Server<P> {
     /// # Errors
     /// When it may not be signalled.
     pub async fn stop(&self) -> Result<(), Error> {
+        self.stop_within(STOP_WITHIN).await
+    }
+
+    /// As [`Server::stop`], with another limit.
+    ///
+    /// # Errors
+    /// When it may not be signalled.
+    pub async fn stop_within(&self, limit: Duration) -> Result<(), Error> {
         let Some(process) = self.process() else { return Ok(()) };
         process.signal(P::STOP).tried(|| format!("stop {}", P::NAME))?;
         signal_family(process.pid(), UnixSignal::CONT).tried(|| format!("stop {}", P::NAME))?;
-        if timeout(STOP_WITHIN, process.exited()).await.is_err() {
-            tracing::warn!("{} did not stop within {STOP_WITHIN:?} and is killed", P::NAME);
+        if timeout(limit, process.exited()).await.is_err() {
+            tracing::warn!("{} did not stop within {limit:?} and is killed", P::NAME);
             return self.kill().await;
         }
         Ok(())

@@ -13,12 +13,17 @@ pub struct ServerUser {
 }
 
 impl ServerUser {
+    /// Whether this process is root, so that servers need another user.
+    pub fn is_needed() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
     /// `postgres`, else `nobody`; None when this process is not root and servers run as whoever runs it.
     ///
     /// # Errors
     /// [`Error::NoUser`].
     pub fn for_servers() -> Result<Option<ServerUser>, Error> {
-        if !rustix::process::geteuid().is_root() {
+        if !ServerUser::is_needed() {
             return Ok(None);
         }
         let user = ["postgres", "nobody"].iter().find_map(|name| ServerUser::named(name));
