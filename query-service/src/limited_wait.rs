@@ -1,0 +1,45 @@
+//! The waiting of one call: it has an end, and a place among a limited number.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::status::Failure;
+use crate::watched::Watched;
+
+/// The waiting of one call, in as many parts as it takes.
+pub(crate) struct LimitedWait {
+    until: Instant,
+    places: Arc<Semaphore>,
+    /// Taken at the first wait and kept: most calls never wait.
+    place: Option<OwnedSemaphorePermit>,
+    stopping: CancellationToken,
+    over: bool,
+}
+
+impl LimitedWait {
+    pub(crate) fn new(until: Instant, places: Arc<Semaphore>, stopping: CancellationToken) -> Self {
+        Self { until, places, place: None, stopping, over: false }
+    }
+
+    /// Whether there is no more time to wait.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Waits until `from` seems to have reached `wanted`, or time is over.
+    pub(crate) async fn for_position(&mut self, from: &Watched, wanted: u64) -> Result<(), Failure> {
+        if self.place.is_none() {
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            self.place = Some(place.map_err(|_| Failure::Overloaded { limit: "waiters_max" })?);
+        }
+        tokio::select! {
+            () = from.waiters.register(wanted).woken() => {}
+            () = sleep_until(self.until) => self.over = true,
+            () = self.stopping.cancelled() => self.over = true,
+        }
+        Ok(())
+    }
+}

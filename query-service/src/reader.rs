@@ -1,0 +1,258 @@
+//! One read, consistent as its caller wants it: look, and if the projection is not there yet wait, and look again.
+//!
+//! View and checkpoint come from Redis together, so each answer knows the position that it holds as of. Nearly every read is one look.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+use tally_api::consistency::v1::Freshness;
+use tally_read_model::{ReadModel, projections};
+use tally_receipt::Token;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::ServeArgs;
+use crate::limited_wait::LimitedWait;
+use crate::read_after::{After, BEFORE_ANY_LOG, ReadAfter, is_of_another_log};
+use crate::status::{Failure, Wanted};
+use crate::watched::Watched;
+
+/// How long a call may take whose caller sets no deadline. Above the longest wait that there is, so that it cuts nothing but a store that hangs.
+const CALL_MAX: Duration = Duration::from_secs(90);
+/// What of a caller's deadline is kept for the look after the wait, if that much is left.
+const LAST_LOOK_MAX: Duration = Duration::from_millis(50);
+
+/// Reads views, as fresh as asked.
+pub(crate) struct Reader {
+    model: ReadModel,
+    streams: Watched,
+    log_id: RwLock<Option<Uuid>>,
+    reading: Semaphore,
+    waiting: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
+
+/// What a read found, and how fresh that is.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) value: T,
+    pub(crate) freshness: Freshness,
+}
+
+/// What one look found.
+struct Look<T> {
+    position: u64,
+    value: T,
+}
+
+/// What the streams projection knows of a stream: 16 bytes, both numbers big-endian.
+#[derive(Clone, Copy)]
+struct StreamHead {
+    version: u64,
+    position: u64,
+}
+
+impl Reader {
+    /// Waits end early when `stopping` is cancelled: who drains can't keep them.
+    pub(crate) fn new(model: ReadModel, args: &ServeArgs, stopping: CancellationToken) -> Self {
+        Self {
+            streams: Watched::new(&model, projections::STREAMS, args.wait_poll_interval()),
+            model,
+            log_id: RwLock::new(None),
+            reading: Semaphore::new(args.reads_in_flight_max as usize),
+            waiting: Arc::new(Semaphore::new(args.waiters_max as usize)),
+            stopping,
+        }
+    }
+
+    /// Which log is read here, as far as that is known without asking.
+    pub(crate) fn known_log_id(&self) -> Option<Uuid> {
+        *self.log_id.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks which log is read here: also the proof that the store answers.
+    pub(crate) async fn refresh_log_id(&self) -> Result<Option<Uuid>, tally_read_model::Error> {
+        let log_id = self.model.log_id().await?;
+        *self.log_id.write().unwrap_or_else(PoisonError::into_inner) = log_id;
+        Ok(log_id)
+    }
+
+    /// The view with this key, if there is one. `time_left` is the caller's.
+    pub(crate) async fn view<M: Message + Default>(
+        &self,
+        from: &Watched,
+        key: &str,
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+    ) -> Result<Answer<Option<M>>, Failure> {
+        let look = || async {
+            let found = self.model.get(from.projection, key).await?;
+            Ok(Look { position: found.position, value: found.value })
+        };
+        let Answer { value, freshness } = self.read(from, asked, time_left, look).await?;
+        Ok(Answer { value: value.map(decode).transpose()?, freshness })
+    }
+
+    /// A part of a list: at most `limit` entries after the member `after`, with their members.
+    pub(crate) async fn page<M: Message + Default>(
+        &self,
+        from: &Watched,
+        (list, after, limit): (&str, Option<&str>, usize),
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+    ) -> Result<Answer<Vec<(String, M)>>, Failure> {
+        let look = || async {
+            let page = self.model.page(from.projection, list, after, limit).await?;
+            Ok(Look { position: page.position, value: page.entries })
+        };
+        let Answer { value, freshness } = self.read(from, asked, time_left, look).await?;
+        let decoded = value.into_iter().map(|(member, view)| Ok((member, decode(view)?)));
+        Ok(Answer { value: decoded.collect::<Result<_, Failure>>()?, freshness })
+    }
+
+    async fn read<T: Send, F>(
+        &self,
+        from: &Watched,
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+        look: impl Fn() -> F + Send + Sync,
+    ) -> Result<Answer<T>, Failure>
+    where
+        F: Future<Output = Result<Look<T>, Failure>> + Send,
+    {
+        let begun = Instant::now();
+        let time_left = time_left.map_or(CALL_MAX, |left| left.min(CALL_MAX));
+        let wait = asked.timeout.min(time_left - LAST_LOOK_MAX.min(time_left / 4));
+        let mut wait = LimitedWait::new(begun + wait, Arc::clone(&self.waiting), self.stopping.clone());
+        timeout_at(begun + time_left, self.read_in_time(from, asked, &mut wait, look))
+            .await
+            .unwrap_or(Err(Failure::StoreUnavailable))
+    }
+
+    async fn read_in_time<T: Send, F>(
+        &self,
+        from: &Watched,
+        asked: &ReadAfter,
+        wait: &mut LimitedWait,
+        look: impl Fn() -> F + Send + Sync,
+    ) -> Result<Answer<T>, Failure>
+    where
+        F: Future<Output = Result<Look<T>, Failure>> + Send,
+    {
+        let mut may_be_stale = false;
+        let wanted = match &asked.after {
+            After::Nothing => 0,
+            After::Position(position) => *position,
+            After::Token(token) => {
+                self.refuse_other_log(token).await?;
+                token.position
+            }
+            After::StreamVersion { stream_id, version } => match self.stream_at(stream_id, *version, wait).await? {
+                Ok(head) => head.position,
+                Err(position) if asked.fail_on_timeout => {
+                    let wanted = Wanted::StreamVersion { stream_id: stream_id.clone(), version: *version };
+                    return Err(Failure::NotYetVisible { projection: self.streams.projection, position, wanted });
+                }
+                Err(_) => {
+                    may_be_stale = true;
+                    0
+                }
+            },
+        };
+        let (seen, reached) = self.settle(from, wait, look, |seen| (seen.position < wanted).then_some(wanted)).await?;
+        // There may have been no log when the wait began.
+        if let After::Token(token) = &asked.after {
+            self.refuse_other_log(token).await?;
+        }
+        if !reached && asked.fail_on_timeout {
+            let wanted = Wanted::Position(wanted);
+            return Err(Failure::NotYetVisible { projection: from.projection, position: seen.position, wanted });
+        }
+        let freshness = self.freshness(seen.position, may_be_stale || !reached).await?;
+        Ok(Answer { value: seen.value, freshness })
+    }
+
+    /// Where the stream stands as soon as it is at `version`, or the position at which it still wasn't when the wait was over.
+    async fn stream_at(
+        &self,
+        stream_id: &str,
+        version: u64,
+        wait: &mut LimitedWait,
+    ) -> Result<Result<StreamHead, u64>, Failure> {
+        let look = || async {
+            let found = self.model.get(self.streams.projection, stream_id).await?;
+            Ok(Look { position: found.position, value: found.value.map(StreamHead::decode).transpose()? })
+        };
+        // Which position it is at isn't known: after every one that was seen without it.
+        let behind = |seen: &Look<Option<StreamHead>>| match seen.value {
+            Some(head) if head.version >= version => None,
+            Some(_) | None => Some(seen.position.saturating_add(1)),
+        };
+        let (seen, reached) = self.settle(&self.streams, wait, look, behind).await?;
+        Ok(seen.value.filter(|_| reached).ok_or(seen.position))
+    }
+
+    /// Looks until `behind` no longer names a position to wait for, or the wait is over; says which of both it was.
+    async fn settle<T: Send, F>(
+        &self,
+        from: &Watched,
+        wait: &mut LimitedWait,
+        look: impl Fn() -> F + Send + Sync,
+        behind: impl Fn(&Look<T>) -> Option<u64> + Send + Sync,
+    ) -> Result<(Look<T>, bool), Failure>
+    where
+        F: Future<Output = Result<Look<T>, Failure>> + Send,
+    {
+        loop {
+            let seen = {
+                let _room =
+                    self.reading.try_acquire().map_err(|_| Failure::Overloaded { limit: "reads_in_flight_max" })?;
+                look().await?
+            };
+            let Some(wanted) = behind(&seen) else { return Ok((seen, true)) };
+            if wait.is_over() {
+                return Ok((seen, false));
+            }
+            wait.for_position(from, wanted).await?;
+        }
+    }
+
+    async fn log_id(&self) -> Result<Option<Uuid>, Failure> {
+        match self.known_log_id() {
+            Some(log_id) => Ok(Some(log_id)),
+            None => Ok(self.refresh_log_id().await?),
+        }
+    }
+
+    async fn refuse_other_log(&self, token: &Token) -> Result<(), Failure> {
+        match self.log_id().await? {
+            Some(log_id) if is_of_another_log(token, log_id) => Err(Failure::TokenOfAnotherLog),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn freshness(&self, position: u64, may_be_stale: bool) -> Result<Freshness, Failure> {
+        let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
+        let position = i64::try_from(position).map_err(|_| Failure::Unreadable)?;
+        Ok(Freshness { position, may_be_stale, token: token.encode() })
+    }
+}
+
+impl StreamHead {
+    fn decode(view: Bytes) -> Result<Self, Failure> {
+        let (version, rest) = view.split_first_chunk::<8>().ok_or(Failure::Unreadable)?;
+        let position = rest.try_into().map_err(|_| Failure::Unreadable)?;
+        Ok(Self { version: u64::from_be_bytes(*version), position: u64::from_be_bytes(position) })
+    }
+}
+
+fn decode<M: Message + Default>(view: Bytes) -> Result<M, Failure> {
+    M::decode(view).map_err(|error| {
+        tracing::error!(%error, "a view can't be decoded");
+        Failure::Unreadable
+    })
+}

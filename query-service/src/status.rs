@@ -1,0 +1,116 @@
+//! Every way in which a query fails, and what its caller is told. The one place on the read side that makes a `Status`.
+
+use std::time::Duration;
+
+use tally_api::consistency::v1::Freshness;
+use tally_read_model::Error as StoreError;
+use tally_runtime::{Refusal, Violations, overloaded, store_unavailable};
+use tonic::{Code, Status};
+
+use crate::read_after::OF_ANOTHER_LOG;
+
+/// When to ask again for what a projection hasn't got to yet.
+const NOT_YET_VISIBLE_RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// Why a query has no answer.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Failure {
+    /// There is no such thing, as of `position`.
+    NotFound { what: Missing, position: i64, may_be_stale: bool },
+    /// The wait was over before `projection` had got to what was asked for, and the caller wants no older answer.
+    NotYetVisible { projection: &'static str, position: u64, wanted: Wanted },
+    /// `read_after.token` is about another log than the one that is read here.
+    TokenOfAnotherLog,
+    /// This limit is reached.
+    Overloaded { limit: &'static str },
+    /// Redis is away, or took longer than the caller had.
+    StoreUnavailable,
+    /// What is stored isn't what the projector writes.
+    Unreadable,
+}
+
+/// What isn't there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Missing {
+    Order,
+    Allocations,
+    Stock,
+}
+
+/// What a projection must have got to.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Wanted {
+    Position(u64),
+    StreamVersion { stream_id: String, version: u64 },
+}
+
+impl Failure {
+    /// `what` isn't there, by an answer of this freshness.
+    pub(crate) fn not_found(what: Missing, freshness: &Freshness) -> Self {
+        Failure::NotFound { what, position: freshness.position, may_be_stale: freshness.may_be_stale }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // The readiness probe says so once; a line for each read would say it a thousand times a second.
+            StoreError::Unavailable(_) | StoreError::Refused(_) => Failure::StoreUnavailable,
+            StoreError::Corrupt(_) | StoreError::ForeignLog | StoreError::Settings(_) => {
+                tracing::error!(%error, "the read model can't be read");
+                Failure::Unreadable
+            }
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound { what, position, may_be_stale } => not_found(what, position, may_be_stale).into(),
+            Failure::NotYetVisible { projection, position, wanted } => {
+                not_yet_visible(projection, position, wanted).into()
+            }
+            Failure::TokenOfAnotherLog => token_of_another_log(),
+            Failure::Overloaded { limit } => overloaded(limit).into(),
+            Failure::StoreUnavailable => store_unavailable("the read model can't be reached").into(),
+            Failure::Unreadable => {
+                Refusal::new(Code::DataLoss, "VIEW_UNREADABLE", "what is stored can't be read; rebuild the projection")
+                    .into()
+            }
+        }
+    }
+}
+
+fn not_found(what: Missing, position: i64, may_be_stale: bool) -> Refusal {
+    let (reason, message) = match what {
+        Missing::Order => ("ORDER_NOT_FOUND", "there is no such order"),
+        Missing::Allocations => ("ALLOCATIONS_NOT_FOUND", "nothing is allocated to this order"),
+        Missing::Stock => ("STOCK_NOT_FOUND", "no batch of this SKU was ever created"),
+    };
+    let refusal = Refusal::new(Code::NotFound, reason, message).with("position", position);
+    if may_be_stale { refusal.with("may_be_stale", true) } else { refusal }
+}
+
+fn not_yet_visible(projection: &str, position: u64, wanted: Wanted) -> Refusal {
+    let message = format!("the projection {projection} is at position {position}, before what was asked for");
+    let refusal = Refusal::new(Code::Unavailable, "NOT_YET_VISIBLE", message)
+        .with("projection", projection)
+        .with("position", position)
+        .retry_after(NOT_YET_VISIBLE_RETRY_DELAY);
+    match wanted {
+        Wanted::Position(wanted) => refusal.with("wanted", wanted),
+        Wanted::StreamVersion { stream_id, version } => {
+            refusal.with("wanted_stream_id", stream_id).with("wanted_version", version)
+        }
+    }
+}
+
+fn token_of_another_log() -> Status {
+    let mut violations = Violations::new();
+    violations.add("read_after.token", OF_ANOTHER_LOG);
+    violations.into_result().err().unwrap_or_else(|| Status::invalid_argument(OF_ANOTHER_LOG))
+}
+
+#[cfg(test)]
+mod tests;

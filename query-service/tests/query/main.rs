@@ -1,0 +1,13 @@
+//! The real query-service on a real Redis, through the generated clients. Views are written as the projector writes them.
+
+mod allocation;
+mod bad_input;
+mod bells;
+mod limits;
+mod orders;
+mod pages;
+mod process;
+mod read_your_writes;
+mod store_away;
+mod stream_versions;
+mod system;

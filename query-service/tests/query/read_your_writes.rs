@@ -1,0 +1,177 @@
+use std::time::{Duration, Instant};
+
+use tally_api::consistency::v1::read_after;
+use tally_api::orders::v1::{GetOrderRequest, ListOrdersRequest};
+use tally_read_model::projections;
+use tally_receipt::Token;
+use tonic::{Code, Request};
+use uuid::Uuid;
+
+use crate::system::*;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn what_is_there_already_is_answered_at_once() {
+    let system = System::start(&NO_POLLING).await;
+    system.apply_order(7, 1).await;
+    for read_after in [system.token(7), system.token(1), position(7), position(0)] {
+        let answer = system.get_order(within(LONG, read_after)).await.expect("found");
+        assert!(!answer.freshness.expect("freshness").may_be_stale);
+    }
+}
+
+#[tokio::test]
+async fn a_read_waits_for_its_token() {
+    let system = System::start(&ONE_WAITER).await;
+    system.apply_order(6, 1).await;
+    let waiting = system.one_that_waits(within(LONG, system.token(7))).await;
+    system.apply_order(7, 2).await;
+    let answer = waiting.await.expect("found");
+    assert_eq!(answer.order, Some(order(2)));
+    let freshness = answer.freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale), (7, false));
+}
+
+#[tokio::test]
+async fn the_token_of_an_answer_can_be_waited_for_too() {
+    let system = System::start(&[]).await;
+    system.apply_order(7, 1).await;
+    let freshness = system.get_order(None).await.expect("found").freshness.expect("freshness");
+    // Another projection is further back than the one that answered.
+    let request = ListOrdersRequest {
+        customer_id: "c1".to_owned(),
+        read_after: Some(within(SHORT, asking(read_after::After::Token(freshness.token)))),
+        ..Default::default()
+    };
+    let answer = system.orders.clone().list_orders(request).await.expect("an answer").into_inner();
+    assert!(answer.freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn after_the_wait_there_is_what_there_is_and_it_says_so() {
+    let system = System::start(&[]).await;
+    system.apply_order(6, 1).await;
+    let begun = Instant::now();
+    let answer = system.get_order(within(SHORT, system.token(7))).await.expect("found");
+    assert!(begun.elapsed() >= SHORT, "{:?}", begun.elapsed());
+    assert_eq!(answer.order, Some(order(1)));
+    let freshness = answer.freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale), (6, true));
+    // Its token is of what was seen, not of what was asked for.
+    assert_eq!(Token::decode(&freshness.token).expect("a token").position, 6);
+}
+
+#[tokio::test]
+async fn after_the_wait_what_is_not_there_may_yet_come() {
+    let system = System::start(&[]).await;
+    system.apply(projections::ORDER, 6, &[]).await;
+    let told = told(&system.get_order(within(SHORT, system.token(7))).await.expect_err("missing"));
+    assert_eq!(told.code, Code::NotFound);
+    assert_eq!(pairs(&told), [("may_be_stale", "true"), ("position", "6")]);
+}
+
+#[tokio::test]
+async fn after_the_wait_it_fails_if_so_asked() {
+    let system = System::start(&[]).await;
+    system.apply_order(6, 1).await;
+    let told = told(&system.get_order(or_fail(within(SHORT, system.token(7)))).await.expect_err("too old"));
+    assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "NOT_YET_VISIBLE"));
+    assert_eq!(pairs(&told), [("position", "6"), ("projection", "order"), ("wanted", "7")]);
+    assert!(told.retry.is_some());
+}
+
+#[tokio::test]
+async fn a_read_that_may_fail_succeeds_when_the_projection_gets_there() {
+    let system = System::start(&ONE_WAITER).await;
+    let waiting = system.one_that_waits(or_fail(within(LONG, system.token(7)))).await;
+    system.apply_order(7, 1).await;
+    assert!(!waiting.await.expect("found").freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn the_answer_comes_before_the_callers_deadline() {
+    let system = System::start(&[]).await;
+    system.apply_order(6, 1).await;
+    let deadline = Duration::from_secs(1);
+    let mut request = Request::new(GetOrderRequest {
+        order_id: ORDER_ID.to_owned(),
+        read_after: Some(within(LONG, system.token(7))),
+    });
+    request.set_timeout(deadline);
+    let begun = Instant::now();
+    let answer = system.orders.clone().get_order(request).await.expect("an answer in time").into_inner();
+    assert!(answer.freshness.expect("freshness").may_be_stale);
+    assert!(begun.elapsed() >= deadline / 2, "it gave up after {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_new_generation_during_the_wait_is_followed() {
+    let system = System::start(&[ONE_WAITER, NO_POLLING].concat()).await;
+    system.apply_order(6, 1).await;
+    let waiting = system.one_that_waits(within(LONG, system.token(7))).await;
+    system.writer.start_generation(projections::ORDER).await.expect("a new generation");
+    system.apply(projections::ORDER, 3, &[]).await;
+    system.apply_order(7, 2).await;
+    let answer = waiting.await.expect("found");
+    assert_eq!(answer.order, Some(order(2)));
+    assert!(!answer.freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn a_generation_that_is_behind_is_waited_for_though_the_old_one_was_there() {
+    let system = System::start(&[]).await;
+    system.apply_order(7, 1).await;
+    assert!(system.get_order(system.token(7)).await.is_ok());
+    system.writer.start_generation(projections::ORDER).await.expect("a new generation");
+    let told = told(&system.get_order(or_fail(within(SHORT, system.token(7)))).await.expect_err("too old"));
+    assert_eq!(pairs(&told), [("position", "0"), ("projection", "order"), ("wanted", "7")]);
+}
+
+#[tokio::test]
+async fn a_read_model_that_nobody_has_written_is_empty_as_of_position_0() {
+    let system = System::start(&[]).await;
+    let missing = told(&system.get_order(None).await.expect_err("missing"));
+    assert_eq!(missing.code, Code::NotFound);
+    assert_eq!(pairs(&missing), [("position", "0")]);
+
+    let request = ListOrdersRequest { customer_id: "c1".to_owned(), ..Default::default() };
+    let answer = system.orders.clone().list_orders(request).await.expect("empty").into_inner();
+    assert!(answer.orders.is_empty() && answer.next_page_token.is_empty());
+    let freshness = answer.freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale), (0, false));
+
+    // With a token there is something to wait for.
+    let missing = told(&system.get_order(within(SHORT, system.token(1))).await.expect_err("missing"));
+    assert_eq!(pairs(&missing), [("may_be_stale", "true"), ("position", "0")]);
+
+    // And the token of that empty answer is good for whichever log comes.
+    system.apply_order(1, 1).await;
+    let read_after = within(LONG, asking(read_after::After::Token(freshness.token)));
+    assert!(!system.get_order(read_after).await.expect("found").freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn a_wait_that_began_before_there_was_anything_ends_when_it_comes() {
+    let system = System::start(&ONE_WAITER).await;
+    let waiting = system.one_that_waits(within(LONG, system.token(1))).await;
+    system.apply_order(1, 1).await;
+    assert!(!waiting.await.expect("found").freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn a_token_of_another_log_is_refused() {
+    let system = System::start(&ONE_WAITER).await;
+    let of_another_log = || asking(read_after::After::Token(Token { log_id: Uuid::new_v4(), position: 1 }.encode()));
+    // Which log it is isn't known yet: this is found out when it is.
+    let waiting = system.one_that_waits(within(LONG, of_another_log())).await;
+    system.apply_order(1, 1).await;
+    for status in [waiting.await.expect_err("refused"), system.get_order(of_another_log()).await.expect_err("refused")]
+    {
+        let told = told(&status);
+        assert_eq!((told.code, told.reason.as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+        assert_eq!(told.fields, ["read_after.token"]);
+    }
+}

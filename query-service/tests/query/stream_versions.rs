@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use tally_api::consistency::v1::{ReadAfter, StreamVersion, read_after};
+use tally_read_model::{ViewChange, projections};
+use tonic::Code;
+
+use crate::system::*;
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(100);
+
+fn stream_at(version: i64) -> ReadAfter {
+    asking(read_after::After::StreamVersion(StreamVersion { stream_id: format!("order-{ORDER_ID}"), version }))
+}
+
+fn stream_head(version: u64, position: u64) -> ViewChange {
+    ViewChange {
+        key: format!("order-{ORDER_ID}"),
+        value: Some([version.to_be_bytes(), position.to_be_bytes()].concat()),
+        lists_added: Vec::new(),
+        lists_removed: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_there_already_is_answered_at_once() {
+    let system = System::start(&NO_POLLING).await;
+    system.apply_order(9, 3).await;
+    system.apply(projections::STREAMS, 9, &[stream_head(3, 8)]).await;
+    for version in 1..=3 {
+        let answer = system.get_order(within(LONG, stream_at(version))).await.expect("found");
+        assert!(!answer.freshness.expect("freshness").may_be_stale);
+    }
+}
+
+#[tokio::test]
+async fn both_the_streams_and_the_view_are_waited_for() {
+    let system = System::start(&[ONE_WAITER, NO_POLLING].concat()).await;
+    system.apply_order(5, 2).await;
+    let waiting = system.one_that_waits(within(LONG, stream_at(3))).await;
+    // Others' events first: the position that the version will have isn't known.
+    system.apply(projections::STREAMS, 6, &[]).await;
+    system.apply(projections::STREAMS, 9, &[stream_head(3, 8)]).await;
+    system.apply_order(7, 2).await;
+    system.apply_order(8, 3).await;
+    let answer = waiting.await.expect("found");
+    assert_eq!(answer.order, Some(order(3)));
+    assert!(!answer.freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn a_version_that_never_comes_is_answered_with_what_there_is() {
+    let system = System::start(&[]).await;
+    system.apply_order(9, 2).await;
+    system.apply(projections::STREAMS, 9, &[stream_head(2, 8)]).await;
+    let answer = system.get_order(within(SHORT, stream_at(3))).await.expect("found");
+    assert_eq!(answer.order, Some(order(2)));
+    let freshness = answer.freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale), (9, true));
+}
+
+#[tokio::test]
+async fn a_failure_names_the_stream_or_the_position_that_is_missing() {
+    let system = System::start(&[]).await;
+    system.apply_order(5, 2).await;
+    system.apply(projections::STREAMS, 9, &[stream_head(3, 8)]).await;
+    let fails = async |version| {
+        let status = system.get_order(or_fail(within(SHORT, stream_at(version)))).await.expect_err("too old");
+        let told = told(&status);
+        assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "NOT_YET_VISIBLE"));
+        pairs(&told).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+    };
+    let stream = format!("wanted_stream_id=order-{ORDER_ID}");
+    assert_eq!(fails(4).await, ["position=9", "projection=streams", &stream, "wanted_version=4"]);
+    assert_eq!(fails(3).await, ["position=5", "projection=order", "wanted=8"]);
+}
+
+#[tokio::test]
+async fn one_timeout_covers_both_waits() {
+    let system = System::start(&[]).await;
+    let timeout = Duration::from_millis(400);
+    let begun = std::time::Instant::now();
+    system.get_order(within(timeout, stream_at(1))).await.expect_err("missing");
+    assert!(begun.elapsed() < timeout * 2, "{:?}", begun.elapsed());
+}
