@@ -75,3 +75,51 @@ fn line(order_id: &str, sku: &str, quantity: u32, status: LineStatus, batch_ref:
         previous_batch_ref: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allocated(order_id: &str, batch_ref: &str, from_backorder: bool) -> Event {
+        Event::Product(product::Event::Allocated {
+            order_id: order_id.into(),
+            sku: "SKU".into(),
+            batch_ref: batch_ref.into(),
+            quantity: 2,
+            from_backorder,
+        })
+    }
+
+    fn deallocated(order_id: &str, batch_ref: Option<&str>) -> Event {
+        Event::Product(product::Event::Deallocated {
+            order_id: order_id.into(),
+            sku: "SKU".into(),
+            quantity: 2,
+            batch_ref: batch_ref.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn a_line_that_moves_is_one_outcome_that_says_from_where_to_where() {
+        let outcomes = line_outcomes(&[deallocated("o-1", Some("b-1")), allocated("o-1", "b-2", false)]);
+        let [line] = outcomes.as_slice() else { panic!("one line: {outcomes:?}") };
+        assert_eq!((line.status(), line.batch_ref.as_str()), (LineStatus::Allocated, "b-2"));
+        assert_eq!(line.previous_batch_ref, "b-1");
+    }
+
+    #[test]
+    fn a_line_that_falls_back_has_no_batch_any_more() {
+        let backordered = product::Event::OutOfStock { order_id: "o-1".into(), sku: "SKU".into(), quantity: 2 };
+        let outcomes = line_outcomes(&[deallocated("o-1", Some("b-1")), Event::Product(backordered)]);
+        let [line] = outcomes.as_slice() else { panic!("one line: {outcomes:?}") };
+        assert_eq!((line.status(), line.batch_ref.as_str()), (LineStatus::Backordered, ""));
+        assert_eq!(line.previous_batch_ref, "b-1");
+    }
+
+    #[test]
+    fn the_freed_line_comes_first_then_those_that_got_its_stock() {
+        let outcomes = line_outcomes(&[deallocated("o-1", Some("b-1")), allocated("o-2", "b-1", true)]);
+        let statuses: Vec<_> = outcomes.iter().map(|line| (line.order_id.as_str(), line.status())).collect();
+        assert_eq!(statuses, [("o-1", LineStatus::Released), ("o-2", LineStatus::Allocated)]);
+    }
+}

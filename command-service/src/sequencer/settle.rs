@@ -131,7 +131,7 @@ fn written(decided: &[Decided]) -> HashSet<&StreamId> {
 async fn stale(store: &AppendStore, witnesses: HashMap<&StreamId, u64>) -> Result<HashSet<StreamId>, Error> {
     let (ids, versions): (Vec<&StreamId>, Vec<u64>) = witnesses.into_iter().unzip();
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let stored = store.load(&names).await?.into_iter().map(|stream| stream.version);
+    let stored = store.versions(&names).await?;
     let moved = ids.into_iter().zip(versions).zip(stored).filter(|((_, known), stored)| known != stored);
     Ok(moved.map(|((id, _), _)| id.clone()).collect())
 }

@@ -57,6 +57,14 @@ impl AppendStore {
         Ok(load.await?)
     }
 
+    /// The versions of the streams, in the order asked for; 0 for one that does not exist.
+    pub async fn versions(&self, stream_ids: &[String]) -> Result<Vec<u64>, Error> {
+        let stream_ids = stream_ids.to_vec();
+        let versions =
+            self.sessions.run(move |connection| Box::pin(async move { load::versions(connection, &stream_ids).await }));
+        Ok(versions.await?)
+    }
+
     /// Those of the commands that the log knows, each once, in no order.
     pub async fn find_commands(&self, command_ids: &[Uuid]) -> Result<Vec<StoredCommand>, Error> {
         let command_ids = command_ids.to_vec();

@@ -5,9 +5,16 @@ use std::collections::HashMap;
 use futures::TryStreamExt;
 use sqlx::{FromRow, PgConnection};
 
-use crate::event::{StoredEvent, StoredStream, event_columns};
+use crate::event::{StoredEvent, StoredStream, event_columns, unsigned};
 
 const LOAD: &str = concat!("SELECT ", event_columns!(), " FROM events AS e WHERE e.stream_id = ANY ($1)");
+
+/// A scalar subquery, so that it is one probe of the index for each stream.
+const VERSIONS: &str = "
+    SELECT coalesce((
+        SELECT e.version FROM events AS e WHERE e.stream_id = asked.stream_id ORDER BY e.version DESC LIMIT 1
+    ), 0)
+    FROM unnest($1) WITH ORDINALITY AS asked (stream_id, place) ORDER BY asked.place";
 
 /// The streams, each once, in the order asked for. Those that do not exist come back empty.
 pub(crate) async fn load(
@@ -46,4 +53,10 @@ pub(crate) async fn load(
         }
     }
     Ok(streams)
+}
+
+/// The versions of the streams, in the order asked for; 0 for one that does not exist.
+pub(crate) async fn versions(connection: &mut PgConnection, stream_ids: &[String]) -> Result<Vec<u64>, sqlx::Error> {
+    let rows = sqlx::query(VERSIONS).bind(stream_ids).fetch_all(connection).await?;
+    rows.iter().map(|row| unsigned(row, 0)).collect()
 }

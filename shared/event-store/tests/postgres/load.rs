@@ -23,3 +23,14 @@ async fn streams_come_whole_and_those_that_do_not_exist_empty() -> Result<()> {
     assert_eq!(log.append.load(&[]).await?, []);
     Ok(())
 }
+
+#[tokio::test]
+async fn versions_come_in_the_order_asked_for_and_zero_for_what_does_not_exist() -> Result<()> {
+    let log = Log::fresh().await?;
+    log.given(&[("order-1", 1), ("product-a", 1), ("order-1", 2)]).await?;
+
+    let ids = ["product-a", "order-9", "order-1", "product-a"].map(str::to_owned);
+    assert_eq!(log.append.versions(&ids).await?, [1, 0, 2, 1]);
+    assert_eq!(log.append.versions(&[]).await?, []);
+    Ok(())
+}
