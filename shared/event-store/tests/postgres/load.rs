@@ -31,6 +31,6 @@ async fn versions_come_in_the_order_asked_for_and_zero_for_what_does_not_exist()
 
     let ids = ["product-a", "order-9", "order-1", "product-a"].map(str::to_owned);
     assert_eq!(log.append.versions(&ids).await?, [1, 0, 2, 1]);
-    assert_eq!(log.append.versions(&[]).await?, []);
+    assert!(log.append.versions(&[]).await?.is_empty());
     Ok(())
 }
