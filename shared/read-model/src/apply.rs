@@ -68,7 +68,7 @@ impl Writer {
                 script.key(keys.list(ONLY_SHARD, projection, from.generation, list)).arg(format!("+{member}"));
             }
         }
-        match self.connection.once_script::<String>(&script).await?.as_str() {
+        match self.connection.once::<String>(&mut script).await?.as_str() {
             "done" => Ok(Applied::Done),
             "moved" => Ok(Applied::Moved(self.read_checkpoint(projection).await?)),
             answer => Err(refusal(answer)),

@@ -52,6 +52,34 @@ pub(crate) fn client(redis_url: &str) -> Result<Client, Error> {
         .map_err(|_| Error::Settings("the Redis URL is not one; expected redis://[user]:[password]@host:port/[db]"))
 }
 
+/// What is sent to Redis.
+#[derive(Clone, Copy)]
+pub(crate) enum Request<'a> {
+    Command(&'a Cmd),
+    Script(&'a ScriptInvocation<'a>),
+}
+
+impl<'a> From<&'a mut Cmd> for Request<'a> {
+    fn from(command: &'a mut Cmd) -> Self {
+        Self::Command(command)
+    }
+}
+
+impl<'a> From<&'a mut ScriptInvocation<'_>> for Request<'a> {
+    fn from(script: &'a mut ScriptInvocation<'_>) -> Self {
+        Self::Script(script)
+    }
+}
+
+impl Request<'_> {
+    async fn over<T: FromRedisValue>(self, connection: &mut MultiplexedConnection) -> Result<T, RedisError> {
+        match self {
+            Self::Command(command) => command.query_async(connection).await,
+            Self::Script(script) => script.invoke_async(connection).await,
+        }
+    }
+}
+
 type Attempt = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;
 
 /// One connection for many callers at once, renewed by itself.
@@ -74,41 +102,24 @@ impl Connection {
         Self(Arc::new(Inner { client, config, current }))
     }
 
-    /// Runs a command that may be run twice: it is tried again once where the connection turns out to have died since its last use.
-    pub(crate) async fn repeatable<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        let first = self.run(async |connection| command.query_async(connection).await).await;
-        self.second_chance(first, async |connection| command.query_async(connection).await).await
-    }
-
-    /// As [`Self::repeatable`], for a script.
-    pub(crate) async fn repeatable_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        let first = self.run(async |connection| script.invoke_async(connection).await).await;
-        self.second_chance(first, async |connection| script.invoke_async(connection).await).await
-    }
-
-    /// Runs a script that writes, once: after a failure it may have taken effect or not.
-    pub(crate) async fn once_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        Ok(self.run(async |connection| script.invoke_async(connection).await).await?)
-    }
-
-    async fn second_chance<T>(
-        &self,
-        first: Result<T, RedisError>,
-        again: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Error> {
-        match first {
-            Err(error) if error.is_connection_dropped() => Ok(self.run(again).await?),
+    /// Runs what may be run twice: it is tried again once where the connection turns out to have died since its last use.
+    pub(crate) async fn repeatable<T: FromRedisValue>(&self, request: impl Into<Request<'_>>) -> Result<T, Error> {
+        let request = request.into();
+        match self.send(request).await {
+            Err(error) if error.is_connection_dropped() => Ok(self.send(request).await?),
             outcome => Ok(outcome?),
         }
     }
 
-    async fn run<T>(
-        &self,
-        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, RedisError> {
+    /// Runs what writes, once: after a failure it may have taken effect or not.
+    pub(crate) async fn once<T: FromRedisValue>(&self, request: impl Into<Request<'_>>) -> Result<T, Error> {
+        Ok(self.send(request.into()).await?)
+    }
+
+    async fn send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, RedisError> {
         let attempt = self.0.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let outcome = match attempt.clone().await {
-            Ok(mut connection) => match command(&mut connection).await {
+            Ok(mut connection) => match request.over(&mut connection).await {
                 Err(error) if !is_about_the_connection(&error) => return Err(error),
                 outcome => outcome,
             },

@@ -26,7 +26,7 @@ impl Writer {
         for new in old + 1..=old + GENERATIONS_TRIED_MAX {
             let answer: String = self
                 .connection
-                .once_script(
+                .once(
                     START
                         .prepare_invoke()
                         .key(keys.generation(ONLY_SHARD, projection))
@@ -69,7 +69,7 @@ impl Writer {
                 .await?;
             let answer: String = self
                 .connection
-                .once_script(
+                .once(
                     REMOVE
                         .prepare_invoke()
                         .key(keys.generation(ONLY_SHARD, projection))

@@ -47,7 +47,7 @@ impl ReadModel {
 
     /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.0.connection.repeatable(&cmd("PING")).await
+        self.0.connection.repeatable(&mut cmd("PING")).await
     }
 
     /// Which log the views were made from; none as long as nothing has been written.

@@ -104,7 +104,7 @@ impl ReadModel {
             let (live, position, members, views): (Option<String>, Option<String>, Vec<String>, Vec<Bytes>) = self
                 .0
                 .connection
-                .repeatable_script(
+                .repeatable(
                     PAGE.prepare_invoke()
                         .key(keys.generation(ONLY_SHARD, projection))
                         .key(keys.checkpoint(ONLY_SHARD, projection, generation))

@@ -26,11 +26,24 @@ impl Writer {
         Self { model, log_id, connection }
     }
 
+    /// Says in the read model which log it belongs to, if it belongs to none yet. Reads need that before the first event is applied.
+    pub async fn claim(&self) -> Result<(), Error> {
+        let key = self.keys().log_id(ONLY_SHARD);
+        let _: Option<String> =
+            self.connection.repeatable(cmd("SET").arg(&key).arg(self.log_id.to_string()).arg("NX")).await?;
+        self.check_log_id().await
+    }
+
     /// Reads where a projection stands, or [`Error::ForeignLog`] where the read model is another log's.
     pub async fn read_checkpoint(&self, projection: &str) -> Result<Checkpoint, Error> {
+        self.check_log_id().await?;
+        self.model.read_checkpoint(projection).await
+    }
+
+    async fn check_log_id(&self) -> Result<(), Error> {
         match self.model.log_id().await? {
             Some(id) if id != self.log_id => Err(Error::ForeignLog),
-            _ => self.model.read_checkpoint(projection).await,
+            _ => Ok(()),
         }
     }
 
@@ -63,7 +76,7 @@ impl Writer {
             for key in keys {
                 command.arg(format!("{prefix}{key}"));
             }
-            views.extend(self.connection.repeatable::<Vec<Option<Bytes>>>(&command).await?);
+            views.extend(self.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?);
         }
         Ok(views)
     }

@@ -121,11 +121,20 @@ async fn another_logs_projector_writes_nothing() {
 
     let before = f.everything().await;
     let foreign = f.model.writer(Uuid::new_v4());
+    assert_eq!(foreign.claim().await, Err(Error::ForeignLog));
     assert_eq!(foreign.apply("p", at(1), 2, &[view("a", "2")]).await, Err(Error::ForeignLog));
     assert_eq!(foreign.apply("q", START, 2, &[view("a", "2")]).await, Err(Error::ForeignLog));
     assert_eq!(foreign.start_generation("p").await, Err(Error::ForeignLog));
     assert_eq!(foreign.read_checkpoint("p").await, Err(Error::ForeignLog));
     assert_eq!(f.everything().await, before);
+}
+
+#[tokio::test]
+async fn a_claimed_read_model_says_whose_it_is_before_anything_is_applied() {
+    let f = fixture().await;
+    f.writer.claim().await.unwrap();
+    f.writer.claim().await.unwrap();
+    assert_eq!(f.model.log_id().await.unwrap(), Some(f.log_id));
 }
 
 #[tokio::test]

@@ -1,0 +1,41 @@
+//! The projections, one file each.
+
+mod allocations;
+mod order;
+mod order_summary;
+mod orders_by_customer;
+mod orders_by_status;
+mod stock;
+mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+
+use crate::Fold;
+
+/// All of them.
+pub(crate) fn all() -> Vec<Arc<dyn Fold>> {
+    vec![
+        Arc::new(order::Orders),
+        Arc::new(orders_by_customer::OrdersByCustomer),
+        Arc::new(orders_by_status::OrdersByStatus),
+        Arc::new(allocations::Allocations),
+        Arc::new(stock::Stocks),
+        Arc::new(streams::Streams),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_projection_that_can_be_read_is_kept() {
+        let mut kept: Vec<&str> = all().iter().map(|projection| projection.name()).collect();
+        let mut read = tally_read_model::projections::ALL;
+        kept.sort_unstable();
+        read.sort_unstable();
+        assert_eq!(kept, read);
+    }
+}

@@ -1,0 +1,39 @@
+//! An event of the log as projections see it.
+
+use tally_domain::{Event, StoredEventError};
+use tally_event_store::StoredEvent;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// An event and where it stands in the log. Decoded once, however many projections look at it.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    /// Its place in the log.
+    pub(crate) position: u64,
+    /// Its stream.
+    pub(crate) stream_id: String,
+    /// Its place in its stream.
+    pub(crate) version: u64,
+    /// The command that it is part of.
+    pub(crate) command_id: Uuid,
+    /// When it was appended.
+    pub(crate) recorded_at: OffsetDateTime,
+    /// The name of its type, also where this version of Tally can't read it.
+    pub(crate) event_type: String,
+    /// What happened. Only a projection that handles the type is hindered by one that can't be read.
+    pub(crate) event: Result<Event, StoredEventError>,
+}
+
+impl From<StoredEvent> for Recorded {
+    fn from(stored: StoredEvent) -> Self {
+        Self {
+            position: stored.position,
+            stream_id: stored.stream_id,
+            version: stored.version,
+            command_id: stored.command_id,
+            recorded_at: stored.recorded_at,
+            event: Event::from_stored(&stored.event_type, stored.payload),
+            event_type: stored.event_type,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The end of the log, read once for all projections of the process.
+//!
+//! The newest events stay in memory, decoded, so that projections that keep up with the log don't read Postgres each for itself. One that
+//! is further behind reads the log by itself until it has caught up.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tally_domain::EVENTS_PER_COMMAND_MAX;
+use tally_event_store::{Error, ReadStore};
+use tally_read_model::Bell;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::alarm::Alarm;
+use crate::retry::{Backoff, Failure};
+use crate::status::{LOG, State, Status};
+use crate::{Recorded, commands};
+
+/// How often it is checked that the log still ends where it ended.
+const HEAD_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How long after an event the log counts as busy.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+
+/// The limits of the tail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TailLimits {
+    /// The most events that are read at once, but for those of one command.
+    pub(crate) batch_events_max: usize,
+    /// The most events that stay in memory.
+    pub(crate) window_events_max: usize,
+    /// How often the log is looked at while events come in and no bell rings.
+    pub(crate) poll_busy: Duration,
+    /// How often the log is looked at when none have come for a while.
+    pub(crate) poll_idle: Duration,
+    /// The longest wait between two tries while Postgres is away.
+    pub(crate) retry_max: Duration,
+}
+
+/// The end of the log.
+pub(crate) struct Tail {
+    store: ReadStore,
+    limits: TailLimits,
+    /// The newest events. It always ends with a whole command.
+    window: Mutex<VecDeque<Arc<Recorded>>>,
+    /// Where the log ends as far as is known.
+    head: watch::Sender<u64>,
+}
+
+impl Tail {
+    pub(crate) fn new(store: ReadStore, limits: TailLimits) -> Self {
+        Self { store, limits, window: Mutex::default(), head: watch::Sender::new(0) }
+    }
+
+    /// Tells where the log ends, as far as is known.
+    pub(crate) fn watch_head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    /// Where the log ends, asked now.
+    pub(crate) async fn real_head(&self) -> Result<u64, Error> {
+        self.store.head().await
+    }
+
+    /// The events after a position: whole commands, at least one if there is any.
+    pub(crate) async fn read_after(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
+        let mut limit = self.limits.batch_events_max;
+        loop {
+            let mut events = match self.from_window(position, limit) {
+                Some(events) => events,
+                None => self.from_store(position, limit).await?,
+            };
+            match commands::whole(&events, limit) {
+                // One command fills it and may go on.
+                0 if !events.is_empty() && limit <= EVENTS_PER_COMMAND_MAX => limit *= 2,
+                0 => return Ok(events),
+                whole => {
+                    events.truncate(whole);
+                    return Ok(events);
+                }
+            }
+        }
+    }
+
+    /// None where only the log itself knows.
+    fn from_window(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
+        let window = self.lock();
+        let holds_next = window.front()?.position <= position + 1 && window.back()?.position > position;
+        let start = window.partition_point(|event| event.position <= position);
+        holds_next.then(|| window.iter().skip(start).take(limit).cloned().collect())
+    }
+
+    async fn from_store(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
+        let events = self.store.read_after(position, limit).await?;
+        Ok(events.into_iter().map(|event| Arc::new(event.into())).collect())
+    }
+
+    /// Reads the log as it grows, for ever, woken by the bell. Ends when it is no longer the log with this id.
+    pub(crate) async fn run(&self, log_id: Uuid, mut bell: Bell, status: &Status) -> Alarm {
+        let mut backoff = Backoff::new(self.limits.retry_max);
+        loop {
+            match self.follow(log_id, &mut bell, status, &mut backoff).await {
+                Err(Failure::Alarm(alarm)) => return alarm,
+                Err(Failure::Passing(reason)) => status.set(LOG, State::Waiting(reason)),
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn follow(
+        &self,
+        log_id: Uuid,
+        bell: &mut Bell,
+        status: &Status,
+        backoff: &mut Backoff,
+    ) -> Result<Infallible, Failure> {
+        // Asked again after each outage: what comes back may be another database.
+        if self.store.log_id().await? != log_id {
+            return Err(Alarm::LogReplaced.into());
+        }
+        let mut position = self.start().await?;
+        let (mut checked_at, mut busy_until) = (Instant::now(), Instant::now());
+        loop {
+            let events = self.read_after(position).await?;
+            status.set(LOG, State::Following);
+            backoff.reset();
+            if let Some(last) = events.last() {
+                position = last.position;
+                busy_until = Instant::now() + BUSY_FOR;
+                let read_all = events.len() < self.limits.batch_events_max / 2;
+                self.push(events);
+                if !read_all {
+                    continue;
+                }
+            } else if checked_at.elapsed() > HEAD_CHECK_EVERY {
+                checked_at = Instant::now();
+                let head = self.store.head().await?;
+                if head < position {
+                    self.go_back(head);
+                    position = head;
+                }
+            }
+            let poll = if Instant::now() < busy_until { self.limits.poll_busy } else { self.limits.poll_idle };
+            tokio::select! {
+                _ = bell.next() => {}
+                () = sleep(poll) => {}
+            }
+        }
+    }
+
+    /// Where to begin: after what is in memory, or else at the end of the log.
+    async fn start(&self) -> Result<u64, Error> {
+        let newest = self.lock().back().map(|event| event.position);
+        match newest {
+            Some(position) => Ok(position),
+            None => {
+                let head = self.store.head().await?;
+                self.head.send_replace(head);
+                Ok(head)
+            }
+        }
+    }
+
+    fn push(&self, events: Vec<Arc<Recorded>>) {
+        let Some(last) = events.last().map(|event| event.position) else { return };
+        let mut window = self.lock();
+        window.extend(events);
+        let surplus = window.len().saturating_sub(self.limits.window_events_max);
+        window.drain(..surplus);
+        drop(window);
+        self.head.send_replace(last);
+    }
+
+    /// The projections find out by themselves what that means for them.
+    fn go_back(&self, head: u64) {
+        self.lock().clear();
+        self.head.send_replace(head);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Recorded>>> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
