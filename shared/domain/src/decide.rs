@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::batch::{self, Batch};
 use crate::order::{self, Order};
 use crate::product::{self, Placement, Product};
-use crate::{Command, Event, Item, PostalAddress, Rejection, States, StreamId, StreamState, is_own_order_id};
+use crate::{Command, Date, Event, Item, PostalAddress, Rejection, States, StreamId, StreamState, is_own_order_id};
 
 /// How many batches a SKU may have.
 pub const BATCHES_PER_SKU_MAX: usize = 10_000;
@@ -41,16 +41,7 @@ pub fn missing_streams(command: &Command, states: &impl States) -> Vec<StreamId>
 pub fn decide(command: &Command, states: &impl States) -> Result<Decision, Rejection> {
     let mut decision = match command {
         Command::CreateBatch { batch_ref, sku, quantity, eta } => {
-            let product = product(states, sku);
-            if batch(states, batch_ref).sku().is_some() {
-                return Err(Rejection::BatchExists { batch_ref: batch_ref.clone() });
-            }
-            let mut decision = Decision::on(StreamId::Product(sku.clone()));
-            let claimed = batch::Event::BatchRefClaimed { batch_ref: batch_ref.clone(), sku: sku.clone() };
-            let events = product.create_batch(batch_ref, *quantity, *eta)?;
-            decision.add(&StreamId::Batch(batch_ref.clone()), [Event::Batch(claimed)]);
-            decision.add_to_product(sku, events);
-            decision
+            create_batch(states, batch_ref, sku, *quantity, *eta)?
         }
         Command::ReceiveBatch { batch_ref } => {
             let sku = sku_of(states, batch_ref)?;
@@ -63,14 +54,7 @@ pub fn decide(command: &Command, states: &impl States) -> Result<Decision, Rejec
             Decision::of_product(sku, events)
         }
         Command::Allocate { order_id, sku, quantity } => allocate(states, order_id, sku, *quantity)?,
-        Command::Deallocate { order_id, sku } => {
-            let product = product(states, sku);
-            product.check_known()?;
-            if is_own_order_id(order_id) {
-                order(states, order_id).check_not_closed(order_id)?;
-            }
-            Decision::of_product(sku, product.deallocate(order_id)?)
-        }
+        Command::Deallocate { order_id, sku } => deallocate(states, order_id, sku)?,
         Command::CreateOrder { order_id, customer_id, items, shipping_address } => {
             create_order(states, order_id, customer_id, items, shipping_address)?
         }
@@ -83,6 +67,23 @@ pub fn decide(command: &Command, states: &impl States) -> Result<Decision, Rejec
     decision.reads = needed_streams(command, states);
     let written: HashSet<&StreamId> = decision.events.iter().map(|(stream, _)| stream).collect();
     decision.reads.retain(|stream| !written.contains(stream));
+    Ok(decision)
+}
+
+fn create_batch(
+    states: &impl States,
+    batch_ref: &str,
+    sku: &str,
+    quantity: u32,
+    eta: Option<Date>,
+) -> Result<Decision, Rejection> {
+    if batch(states, batch_ref).sku().is_some() {
+        return Err(Rejection::BatchExists { batch_ref: batch_ref.to_owned() });
+    }
+    let claimed = batch::Event::BatchRefClaimed { batch_ref: batch_ref.to_owned(), sku: sku.to_owned() };
+    let mut decision = Decision::on(StreamId::Product(sku.to_owned()));
+    decision.add(&StreamId::Batch(batch_ref.to_owned()), [Event::Batch(claimed)]);
+    decision.add_to_product(sku, product(states, sku).create_batch(batch_ref, quantity, eta)?);
     Ok(decision)
 }
 
@@ -99,6 +100,15 @@ fn allocate(states: &impl States, order_id: &str, sku: &str, quantity: u32) -> R
         Placement::Standing(event) => decision.standing.push(Event::Product(event)),
     }
     Ok(decision)
+}
+
+fn deallocate(states: &impl States, order_id: &str, sku: &str) -> Result<Decision, Rejection> {
+    let product = product(states, sku);
+    product.check_known()?;
+    if is_own_order_id(order_id) {
+        order(states, order_id).check_not_closed(order_id)?;
+    }
+    Ok(Decision::of_product(sku, product.deallocate(order_id)?))
 }
 
 fn create_order(

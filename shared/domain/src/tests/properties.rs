@@ -186,7 +186,7 @@ proptest! {
 /// Small amounts, any, and those at the edge.
 fn amounts() -> impl Strategy<Value = Money> {
     let units =
-        prop_oneof![0..1_000_i64, 0..=i64::MAX, (0..3_i64).prop_map(|less| i64::MAX - less), 0..=i64::MAX / 1_000_000];
+        prop_oneof![0..3_i64, 0..=i64::MAX, (0..3_i64).prop_map(|less| i64::MAX - less), 0..=i64::MAX / 1_000_000];
     let nanos = prop_oneof![Just(0), Just(999_999_999), 0..1_000_000_000];
     (units, nanos).prop_map(|(units, nanos)| euros(units, nanos))
 }
