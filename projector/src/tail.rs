@@ -69,9 +69,9 @@ impl Tail {
     pub(crate) async fn read_after(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
         let mut limit = self.limits.batch_events_max;
         loop {
-            let mut events = match self.from_window(position, limit) {
+            let mut events = match self.window_after(position, limit) {
                 Some(events) => events,
-                None => self.from_store(position, limit).await?,
+                None => self.log_after(position, limit).await?,
             };
             match commands::whole(&events, limit) {
                 // One command fills it and may go on.
@@ -86,14 +86,14 @@ impl Tail {
     }
 
     /// None where only the log itself knows.
-    fn from_window(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
+    fn window_after(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
         let window = self.lock();
         let holds_next = window.front()?.position <= position + 1 && window.back()?.position > position;
         let start = window.partition_point(|event| event.position <= position);
         holds_next.then(|| window.iter().skip(start).take(limit).cloned().collect())
     }
 
-    async fn from_store(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
+    async fn log_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
         let events = self.store.read_after(position, limit).await?;
         Ok(events.into_iter().map(|event| Arc::new(event.into())).collect())
     }

@@ -39,7 +39,7 @@ mod tests {
         let open = created("o1", "c1", &[("sku", 1)]).at(7);
         let lists_after = |events: &[_]| OrdersByStatus::lists(&given::<OrdersByStatus>(events).unwrap());
         let member = "00000000000000000007:o1".to_owned();
-        assert_eq!(lists_after(&[open.clone()]), [("status/OPEN".to_owned(), member.clone())]);
+        assert_eq!(lists_after(std::slice::from_ref(&open)), [("status/OPEN".to_owned(), member.clone())]);
         assert_eq!(
             lists_after(&[open.clone(), cancelled("o1").at(9)]),
             [("status/CANCELLED".to_owned(), member.clone())]

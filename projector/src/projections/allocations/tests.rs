@@ -22,7 +22,7 @@ fn rows_stand_by_sku() {
 #[test]
 fn a_backorder_has_no_row_until_it_is_served() {
     let waiting = out_of_stock("o1", "a", 2);
-    assert_eq!(given(&[waiting.clone()]), None);
+    assert_eq!(given(std::slice::from_ref(&waiting)), None);
     assert_eq!(given(&[waiting, served("o1", "a", "b1", 2)]).unwrap(), [row("a", "b1", 2)]);
 }
 

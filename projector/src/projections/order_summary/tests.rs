@@ -28,7 +28,7 @@ fn a_created_order_is_open() {
 fn a_closed_order_keeps_its_place_and_has_its_new_status_and_version() {
     for (event, status) in [(cancelled("o1"), OrderStatus::Cancelled), (order_shipped("o1"), OrderStatus::Shipped)] {
         let open = created("o1", "c1", &[("a", 2)]).at(7);
-        let before = given(&[open.clone()]).unwrap().unwrap();
+        let before = given(std::slice::from_ref(&open)).unwrap().unwrap();
         let after = given(&[open, event.at(9).version(2)]).unwrap().unwrap();
         assert_eq!((after.summary.status(), after.summary.version), (status, 2));
         assert_eq!(after.member(), before.member());

@@ -1,0 +1,11 @@
+//! The projector on a real Postgres and a real Redis.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod alarms;
+mod following;
+mod history;
+mod outages;
+mod process;
+mod rebuilds;
+mod support;
