@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -88,17 +89,14 @@ impl App {
 
 /// Keeps `readiness` by whether the store answers, and says once why it doesn't.
 async fn watch_store(reader: Arc<Reader>, readiness: Readiness) {
-    let was_ready = readiness.clone();
+    let is_away = AtomicBool::new(false);
     watch_readiness(readiness, || async {
-        match reader.refresh_log_id().await {
-            Ok(_) => true,
-            Err(error) => {
-                if was_ready.is_ready() {
-                    tracing::warn!(%error, "Redis can't be read");
-                }
-                false
-            }
+        let answer = reader.refresh_log_id().await;
+        let was_away = is_away.swap(answer.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (&answer, was_away) {
+            tracing::warn!(%error, "Redis can't be read");
         }
+        answer.is_ok()
     })
     .await;
 }

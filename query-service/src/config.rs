@@ -39,7 +39,7 @@ pub struct ServeArgs {
     #[arg(long, env = "WAITERS_MAX", default_value_t = 10_000, value_name = "COUNT")]
     pub(crate) waiters_max: u32,
 
-    /// Reads sent to Redis and not answered yet; one more is refused at once with RESOURCE_EXHAUSTED
+    /// Reads sent to Redis and not answered yet; one more is refused at once with RESOURCE_EXHAUSTED, unless it has waited for its read_after
     #[arg(long, env = "READS_IN_FLIGHT_MAX", default_value_t = 4_096, value_name = "COUNT")]
     pub(crate) reads_in_flight_max: u32,
 

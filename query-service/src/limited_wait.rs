@@ -24,6 +24,11 @@ impl LimitedWait {
         Self { until, places, place: None, stopping, over: false }
     }
 
+    /// Whether any of it is behind.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Whether there is no more time to wait.
     pub(crate) fn is_over(&self) -> bool {
         self.over

@@ -10,7 +10,7 @@ use prost::Message;
 use tally_api::consistency::v1::Freshness;
 use tally_read_model::{ReadModel, projections};
 use tally_receipt::Token;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -209,8 +209,7 @@ impl Reader {
     {
         loop {
             let seen = {
-                let _room =
-                    self.reading.try_acquire().map_err(|_| Failure::Overloaded { limit: "reads_in_flight_max" })?;
+                let _room = self.room(wait).await?;
                 look().await?
             };
             let Some(wanted) = behind(&seen) else { return Ok((seen, true)) };
@@ -219,6 +218,12 @@ impl Reader {
             }
             wait.for_position(from, wanted).await?;
         }
+    }
+
+    /// Room for one more read. Who has waited already waits for that too: a ring may wake more at once than may read at once.
+    async fn room(&self, wait: &LimitedWait) -> Result<SemaphorePermit<'_>, Failure> {
+        let room = if wait.has_begun() { self.reading.acquire().await.ok() } else { self.reading.try_acquire().ok() };
+        room.ok_or(Failure::Overloaded { limit: "reads_in_flight_max" })
     }
 
     async fn log_id(&self) -> Result<Option<Uuid>, Failure> {

@@ -42,8 +42,10 @@ async fn when_the_bell_is_not_heard_polling_finds_it() {
     let system = System::with_log(&log, &url, &deaf_user().await, &["--wait-poll-interval-ms", "20"]).await;
     system.apply_order(1, 1).await;
     for next in 2..=5 {
-        let asked = within(SOON, system.token(next));
-        let (answer, ()) = tokio::join!(system.get_order(asked), system.apply_order(next, 1));
+        let asked = within(LONG, system.token(next));
+        let both = async { tokio::join!(system.get_order(asked), system.apply_order(next, 1)) };
+        // The look at the end of the wait would find it too, but not so soon.
+        let (answer, ()) = tokio::time::timeout(SOON, both).await.expect("found by polling");
         assert!(!answer.expect("found").freshness.expect("freshness").may_be_stale, "position {next}");
     }
 }

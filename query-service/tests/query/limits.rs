@@ -1,5 +1,7 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tonic::Code;
 
 use crate::system::*;
@@ -64,4 +66,24 @@ async fn reads_beyond_their_limit_are_refused_at_once() {
     assert_eq!((told.code, told.reason.as_str()), (Code::ResourceExhausted, "OVERLOADED"));
     assert_eq!(pairs(&told), [("limit", "reads_in_flight_max")]);
     assert!(told.retry.is_some());
+}
+
+#[tokio::test]
+async fn whom_one_ring_wakes_all_at_once_is_not_refused_for_that() {
+    let system = System::start(&["--waiters-max", "20", "--reads-in-flight-max", "1"]).await;
+    let all_wait = AtomicBool::new(false);
+    let call = async |_| loop {
+        match system.get_order(within(LONG, system.token(7))).await {
+            Ok(_) => return,
+            Err(status) => match told(&status).metadata["limit"].as_str() {
+                "waiters_max" => {
+                    all_wait.store(true, Ordering::SeqCst);
+                    system.apply_order(7, 1).await;
+                    return;
+                }
+                limit => assert!(!all_wait.load(Ordering::SeqCst), "{limit} is reached by those who were woken"),
+            },
+        }
+    };
+    tokio::time::timeout(SOON, join_all((0..21).map(call))).await.expect("all are woken");
 }

@@ -4,7 +4,7 @@ use tally_api::consistency::v1::read_after;
 use tally_api::orders::v1::{GetOrderRequest, ListOrdersRequest};
 use tally_read_model::projections;
 use tally_receipt::Token;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::system::*;
@@ -96,15 +96,17 @@ async fn the_answer_comes_before_the_callers_deadline() {
     let system = System::start(&[]).await;
     system.apply_order(6, 1).await;
     let deadline = Duration::from_secs(1);
-    let mut request = Request::new(GetOrderRequest {
-        order_id: ORDER_ID.to_owned(),
-        read_after: Some(within(LONG, system.token(7))),
-    });
-    request.set_timeout(deadline);
-    let begun = Instant::now();
-    let answer = system.orders.clone().get_order(request).await.expect("an answer in time").into_inner();
+    let call = async || {
+        let read_after = Some(within(LONG, system.token(7)));
+        let mut request = Request::new(GetOrderRequest { order_id: ORDER_ID.to_owned(), read_after });
+        request.set_timeout(deadline);
+        let begun = Instant::now();
+        let answer = system.orders.clone().get_order(request).await?.into_inner();
+        assert!(begun.elapsed() >= deadline / 2, "it gave up after {:?}", begun.elapsed());
+        Ok::<_, Status>(answer)
+    };
+    let answer = in_one_of_three(call).await.expect("an answer in time");
     assert!(answer.freshness.expect("freshness").may_be_stale);
-    assert!(begun.elapsed() >= deadline / 2, "it gave up after {:?}", begun.elapsed());
 }
 
 #[tokio::test]
