@@ -66,6 +66,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub no_sample: bool,
 
+    /// The folder of services that are built already, instead of building them
+    #[arg(long, env = "TALLY_PROGRAMS", value_name = "FOLDER", conflicts_with = "release")]
+    pub programs: Option<PathBuf>,
+
     /// Build the services for speed, which takes minutes longer
     #[arg(long)]
     pub release: bool,

@@ -34,6 +34,6 @@ pub(crate) async fn install_missing(screen: &Screen, needed: Needed) -> Result<(
     // First the packages, then servers: a package can replace the files under a server that is running.
     apt::install(screen, &missing).await?;
     let still = Missing::find(needed).await;
-    anyhow::ensure!(still.is_empty(), "{}", still.how_to("was installed, but is not found"));
+    anyhow::ensure!(still.is_empty(), "{}", still.how_to("apt installed it, and yet it is not found"));
     Ok(())
 }

@@ -45,7 +45,10 @@ pub(crate) async fn run(screen: &Screen, args: &RunArgs) -> Result<()> {
     }
     let stop = screen.step("stopping query-service, command-service, projector, Redis, Postgres", started.stop());
     tokio::select! {
-        stopped = stop => outcome.and(stopped),
+        stopped = stop => {
+            screen.line("Tally has stopped.");
+            outcome.and(stopped)
+        }
         () = signals.next() => bail!("told to stop twice: everything is being killed"),
     }
 }
@@ -66,8 +69,13 @@ impl Started {
 async fn start_and_watch(screen: &Screen, args: &RunArgs, data: &DataFolder, started: &mut Started) -> Result<()> {
     let needed = Needed { postgres: args.database_url.is_none(), redis: args.redis_url.is_none(), python: false };
     install::install_missing(screen, needed).await?;
-    screen.line("· building the services (cargo build; the first time takes minutes)");
-    let programs = build(args.release).await?;
+    let programs = match &args.programs {
+        Some(folder) => folder.clone(),
+        None => {
+            screen.line("· building the services (cargo build; the first time takes minutes)");
+            build(args.release).await?
+        }
+    };
 
     let stores: &Stores = started.stores.insert(Stores::start(screen, args, data).await?);
     migrate(screen, args, data, stores, &programs).await?;

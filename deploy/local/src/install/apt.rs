@@ -18,13 +18,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(600);
 /// Installs what is missing with apt, where that may be done without asking; otherwise the error says how to.
 pub(super) async fn install(screen: &Screen, missing: &Missing) -> Result<()> {
     if find::program(&["apt-get"]).is_none() {
-        bail!(missing.how_to("is missing"));
+        bail!(missing.how_to("There is no apt here to install it with"));
     }
     let Some((program, mut args)) = as_root().await else {
-        bail!(missing.how_to("is missing, and this is neither root nor a user with a passwordless sudo"));
+        bail!(missing.how_to("Installing it takes root or a passwordless sudo"));
     };
     let packages = missing.debian_packages();
-    screen.line(&format!("· {} is missing: {}", missing.names(), missing.purposes()));
+    screen.line(&format!("· not found: {} ({})", missing.names(), missing.purposes()));
     args.extend(["-c", SCRIPT, "apt.sh"]);
     args.extend(&packages);
     let log = project::target_dir()?.join("install.log");
@@ -39,7 +39,7 @@ pub(super) async fn install(screen: &Screen, missing: &Missing) -> Result<()> {
         "installing {} with apt; the system's own servers from these packages stay off, Tally runs private ones",
         packages.join(" ")
     );
-    screen.step(&what, apt.run()).await.with_context(|| missing.how_to("could not be installed"))
+    screen.step(&what, apt.run()).await.with_context(|| missing.how_to("apt could not install it"))
 }
 
 /// The start of a command that runs `sh` as root without asking anybody.

@@ -33,12 +33,12 @@ impl Missing {
     }
 
     pub(super) fn names(self) -> String {
-        self.each("Postgres", "Redis", "Python with venv").join(" and ")
+        self.each("Postgres", "Redis", "Python with venv").join(", ")
     }
 
     /// What each is for.
     pub(super) fn purposes(self) -> String {
-        self.each("Postgres keeps the log", "Redis the views", "Python runs the tests' other clients").join(", ")
+        self.each("Postgres keeps the log", "Redis keeps the views", "Python runs the tests' other clients").join(", ")
     }
 
     pub(super) fn debian_packages(self) -> Vec<&'static str> {
@@ -50,7 +50,7 @@ impl Missing {
         let fedora = self.each("postgresql-server", "valkey", "python3").join(" ");
         let macos = self.each("postgresql@17", "redis", "python").join(" ");
         format!(
-            "{} {why}. Install it, then run this again:\n  \
+            "not found: {}. {why}. Install it, then run this again:\n  \
              Debian, Ubuntu   sudo apt-get install -y {}\n  \
              Fedora           sudo dnf install -y {fedora}\n  \
              macOS            brew install {macos}\n\
@@ -75,13 +75,13 @@ mod tests {
     #[test]
     fn the_error_has_the_exact_command_for_each_kind_of_machine_and_only_what_is_missing() {
         let missing = Missing { redis: true, ..Missing::default() };
-        let text = missing.how_to("is missing");
+        let text = missing.how_to("Why");
         for command in
             ["sudo apt-get install -y redis-server\n", "sudo dnf install -y valkey\n", "brew install redis\n"]
         {
             assert!(text.contains(command), "{text}");
         }
-        assert!(text.starts_with("Redis is missing"));
+        assert!(text.starts_with("not found: Redis. Why. Install"));
         assert!(!text.contains("postgresql"));
     }
 }
