@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::backorders::Backorders;
 use super::open_batches::{OpenBatches, Rank};
 use super::state::{Line, Place, Product};
 use crate::Date;
@@ -56,12 +57,15 @@ impl Product {
         });
         let batches = batches.collect();
         let mut waiting = BTreeMap::new();
+        let mut backorders = Backorders::default();
         for (quantity, sequence, order_id) in self.backorders.all() {
             waiting.insert(sequence, (order_id.to_string(), quantity));
+            backorders.insert(quantity, sequence, order_id.clone());
             lines.insert(order_id, Line { quantity, place: Place::Waiting, sequence });
         }
         assert_eq!(self.lines, lines);
         assert_eq!(self.open, open);
+        assert_eq!(self.backorders, backorders);
         Picture { batches, waiting: waiting.into_values().collect() }
     }
 }

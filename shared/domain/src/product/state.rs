@@ -111,9 +111,11 @@ impl Product {
     }
 
     pub(crate) fn footprint(&self) -> usize {
-        // Trees are about three quarters full, and every line has an entry in one.
-        let line = 2 * size_of::<(u64, Allocation)>();
-        let batch = size_of::<Batch>() + 2 * size_of::<(Rank, u32)>();
+        // An id is a block of its own with two counters and the allocator's share. A tree's nodes are about half to three quarters
+        // full, and every line has an entry in one.
+        let id = 4 * size_of::<usize>();
+        let line = id + 2 * size_of::<(u64, Allocation)>();
+        let batch = id + size_of::<Batch>() + 2 * size_of::<(Rank, u32)>();
         self.text_bytes
             + self.lines.capacity() * size_of::<(Arc<str>, Line)>()
             + self.lines.len() * line

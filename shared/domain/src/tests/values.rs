@@ -68,6 +68,7 @@ fn an_own_order_id_is_a_hyphenated_uuid() {
         "{0192f0c1-7e1b-7c11-8d2e-1f2a3b4c5d6e}",
         "0192f0c1-7e1b-7c11-8d2e-1f2a3b4c5d6g",
         "0192f0c1-7e1b-7c11-8d2e-1f2a3b4c5d6",
+        "0192f0c1-7e1b-7c11-8d2e-1f2a3b4c5d6ee",
         "0192f0c17-e1b-7c11-8d2e-1f2a3b4c5d6e",
         "0192f0c1-7e1b-7c11-8d2e-1f2a3b4c5dé",
     ] {
