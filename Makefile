@@ -2,23 +2,26 @@
 .DEFAULT_GOAL := help
 .PHONY: run test check tools help
 
-# One choice of features for every command (all members, never -p), so that each dependency is compiled once.
-LOCAL := cargo run --bin tally-local --
-BUF = $(or $(shell command -v buf),target/clients-venv/bin/buf)
+BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
+VENV := $(abspath $(or $(CARGO_TARGET_DIR),target))/clients-venv
+BUF = $(or $(shell command -v buf),$(VENV)/bin/buf)
+# Never -p here: another choice of members is another choice of features, and every dependency would be compiled again.
+LOCAL := cargo build --bin tally-local && $(BIN)/tally-local
 
 run: ## Run Tally here: installs what is missing, builds, starts all of it on private servers, shows calls to paste; Ctrl-C stops it
 	@$(LOCAL) run
 
+# Programs and tests are built together, so that both share what is compiled, and the tests need not build the programs again.
 test: ## Prove it: installs what is missing, builds, runs every test on real servers and real processes
-	$(LOCAL) install --tests
-	cargo build --workspace --bins
-	cargo test --workspace
+	cargo build --workspace --all-targets
+	$(BIN)/tally-local install --tests
+	TALLY_TEST_BINARIES=$(BIN) cargo test --workspace
 
 check: ## Check the style: formatting, lints, the protos, the tree's own rules
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	@command -v buf >/dev/null || $(LOCAL) install --tests
-	cd proto && $(abspath $(BUF)) lint
+	cd proto && $(BUF) lint
 	cargo test --workspace --test system tidy::
 
 tools: ## Put grpcurl and buf into target/clients-venv/bin, where there are none (with Python)

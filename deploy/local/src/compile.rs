@@ -20,7 +20,11 @@ use crate::service::NAMES;
 pub(crate) async fn build(release: bool) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").map(PathBuf::from).or_else(|| find::program(&["cargo"]));
     let cargo = cargo.context("cargo is not in PATH")?;
-    let mut args: Vec<OsString> = vec!["build".into()];
+    let mut args: Vec<OsString> = Vec::new();
+    for variable in cargos_own_variables() {
+        args.extend(["-u".into(), variable]);
+    }
+    args.extend([cargo.into(), "build".into()]);
     for name in NAMES {
         args.extend(["--bin".into(), name.into()]);
     }
@@ -28,7 +32,7 @@ pub(crate) async fn build(release: bool) -> Result<PathBuf> {
         args.push("--release".into());
     }
     let command = GuardedCommand {
-        program: cargo,
+        program: find::program(&["env"]).context("there is no `env`")?,
         args,
         env: Vec::new(),
         user: None,
@@ -46,4 +50,14 @@ pub(crate) async fn build(release: bool) -> Result<PathBuf> {
         ensure!(folder.join(name).is_file(), "cargo has built no {}", folder.join(name).display());
     }
     Ok(folder)
+}
+
+/// What `cargo run` and `cargo test` set for the program that they start. Build scripts (ring's) take them for a change and compile it, and all
+/// that depends on it, once more.
+fn cargos_own_variables() -> impl Iterator<Item = OsString> {
+    const PREFIXES: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    const NAMES: [&str; 2] = ["CARGO", "OUT_DIR"];
+    let set_by_cargo = |name: &str| NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let run_by_cargo = env::var_os("CARGO_MANIFEST_DIR").is_some();
+    env::vars_os().map(|(name, _)| name).filter(move |name| run_by_cargo && name.to_str().is_some_and(set_by_cargo))
 }

@@ -60,7 +60,30 @@ pub(crate) fn how_it_ended(status: Option<ExitStatus>) -> String {
 pub(crate) fn log_tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !is_backtrace(line)).collect();
     let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
     tail.iter().map(|line| format!("    {line}\n")).collect::<String>() + &format!("    (from {})", log.display())
+}
+
+/// With RUST_BACKTRACE an error ends in pages of these, and what went wrong stands above them.
+fn is_backtrace(line: &str) -> bool {
+    let line = line.trim_start();
+    let frame = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    frame || line.starts_with("at ") || line.starts_with("Stack backtrace:") || line.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_shows_what_went_wrong_and_not_the_backtrace_below_it() {
+        let log = std::env::temp_dir().join(format!("tally-log-{}", uuid::Uuid::new_v4().simple()));
+        let frames: String = (0..30).map(|n| format!("  {n}: main\n     at ./main.rs:1:1\n")).collect();
+        fs::write(&log, format!("Error: no route\n\nCaused by:\n    refused\n\nStack backtrace:\n{frames}")).unwrap();
+        let tail = log_tail(&log);
+        fs::remove_file(&log).unwrap();
+        assert!(tail.contains("Error: no route") && tail.contains("refused"), "{tail}");
+        assert!(!tail.contains("main.rs"), "{tail}");
+    }
 }

@@ -95,16 +95,27 @@ impl Drop for Launcher {
     }
 }
 
-/// The folder of the services, built once for all tests, so that they are never older than the tests.
+/// The folder of the services: the one that `make test` names, else what cargo has built.
 fn programs() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-        let status = Command::new(cargo).current_dir(root).args(["build", "--quiet", "--workspace", "--bins"]).status();
-        assert!(status.unwrap().success(), "the services don't build");
-        Path::new(env!("CARGO_BIN_EXE_tally-local")).parent().unwrap().to_owned()
+    BUILT.get_or_init(|| match std::env::var_os("TALLY_TEST_BINARIES") {
+        Some(folder) => folder.into(),
+        None => build(),
     })
+}
+
+fn build() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let mut cargo = Command::new(cargo);
+    cargo.current_dir(root).args(["build", "--quiet", "--workspace", "--bins"]);
+    // Build scripts (ring's) take what cargo sets for a test for a change, and compile half of the dependencies once more.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+        cargo.env_remove(name);
+    }
+    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH").env_remove("OUT_DIR");
+    assert!(cargo.status().unwrap().success(), "the services don't build");
+    Path::new(env!("CARGO_BIN_EXE_tally-local")).parent().unwrap().to_owned()
 }
 
 fn read_lines(from: impl Read + Send + 'static, to: Arc<Mutex<Vec<String>>>) -> thread::JoinHandle<()> {
