@@ -27,7 +27,7 @@ const GET_STOCK: &str = r#"{"sku": "OAK-DESK"}"#;
 const LIST_ORDERS: &str = r#"{"customer_id": "c-17"}"#;
 
 /// What the user sees when all of it runs: where everything is, and lines that work when pasted.
-pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, database_url: &Path) -> String {
+pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, private_url: Option<&Path>) -> String {
     let mut text = String::from("\nTally runs. Ctrl-C stops it.\n\n");
     let mut row = |name: &str, place: &str, what: &str| {
         let _ = writeln!(text, "  {name:<10} {place:<17} {what}");
@@ -35,8 +35,10 @@ pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, 
     row("commands", &addresses.command.to_string(), "command-service: create, allocate, ship");
     row("queries", &addresses.query.to_string(), "query-service: orders, allocations, stock");
     row("projector", &addresses.projector.to_string(), "health only");
-    let psql = format!("psql \"$(cat {})\"", shell_word(&database_url.display().to_string()));
-    let postgres = if stores.postgres.is_some() { format!("private; {psql}") } else { format!("yours; {psql}") };
+    let postgres = match private_url {
+        Some(file) => format!("private; psql \"$(cat {})\"", shell_word(&file.display().to_string())),
+        None => "yours".to_owned(),
+    };
     row("Postgres", &host_of(&stores.database_url), &postgres);
     row("Redis", &host_of(&stores.redis_url), if stores.redis.is_some() { "private" } else { "yours" });
     let folder = data.path.display();

@@ -99,8 +99,12 @@ async fn start_and_watch(screen: &Screen, args: &RunArgs, data: &DataFolder, sta
         put_sample(screen, args, data, stores, command).await?;
     }
     let addresses = Addresses { command: command.address, query: query.address, projector: projector.address };
-    let url = data.write_private("database-url", &stores.database_url)?;
-    let banner = banner(&addresses, stores, data, &url);
+    // The private server's only: a password of the user's is theirs to keep.
+    let private_url = match &stores.postgres {
+        Some(_) => Some(data.write_private("database-url", &stores.database_url)?),
+        None => None,
+    };
+    let banner = banner(&addresses, stores, data, private_url.as_deref());
     data.write_private("banner", &banner)?;
     screen.line(&banner);
 
