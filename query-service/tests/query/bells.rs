@@ -31,7 +31,7 @@ async fn whoever_waits_is_woken_by_the_bell() {
     // It has looked in vain by now.
     assert!(tokio::time::timeout(LOOKED_AFTER, &mut waiting).await.is_err());
     system.apply_order(2, 2).await;
-    let answer = tokio::time::timeout(SOON, waiting).await.expect("woken").expect("found");
+    let answer = soon(waiting).await.expect("found");
     assert!(!answer.freshness.expect("freshness").may_be_stale);
 }
 
@@ -45,7 +45,7 @@ async fn when_the_bell_is_not_heard_polling_finds_it() {
         let asked = within(LONG, system.token(next));
         let both = async { tokio::join!(system.get_order(asked), system.apply_order(next, 1)) };
         // The look at the end of the wait would find it too, but not so soon.
-        let (answer, ()) = tokio::time::timeout(SOON, both).await.expect("found by polling");
+        let (answer, ()) = soon(both).await;
         assert!(!answer.expect("found").freshness.expect("freshness").may_be_stale, "position {next}");
     }
 }
@@ -61,7 +61,7 @@ async fn the_deaf_user_really_hears_nothing() {
     assert!(tokio::time::timeout(LOOKED_AFTER, &mut waiting).await.is_err());
     system.apply_order(2, 2).await;
     let begun = std::time::Instant::now();
-    let answer = waiting.await.expect("found");
+    let answer = soon(waiting).await.expect("found");
     // The look at the end of the wait finds it.
     assert!(begun.elapsed() > LOOKED_AFTER, "something woke it after {:?}", begun.elapsed());
     assert_eq!(answer.order, Some(order(2)));

@@ -20,7 +20,7 @@ async fn one_waiter_too_many_is_refused_at_once_and_the_others_wait_on() {
     assert!(system.get_order(system.token(6)).await.is_ok());
 
     system.apply_order(7, 2).await;
-    assert_eq!(waiting.await.expect("found").order, Some(order(2)));
+    assert_eq!(soon(waiting).await.expect("found").order, Some(order(2)));
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_caller_that_goes_away_leaves_its_place_to_another() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(SOON, next).await.expect("the place is free"), Code::NotFound);
+    assert_eq!(soon(next).await, Code::NotFound);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_wait_for_a_stream_and_then_for_a_view_takes_one_place() {
         system.apply(tally_read_model::projections::STREAMS, 7, &[head]).await;
         system.apply_order(7, 1).await;
     };
-    let (answer, ()) = tokio::join!(system.get_order(within(LONG, asked)), projector);
+    let (answer, ()) = soon(async { tokio::join!(system.get_order(within(LONG, asked)), projector) }).await;
     assert_eq!(answer.expect("found").order, Some(order(1)));
 }
 
@@ -85,5 +85,5 @@ async fn whom_one_ring_wakes_all_at_once_is_not_refused_for_that() {
             },
         }
     };
-    tokio::time::timeout(SOON, join_all((0..21).map(call))).await.expect("all are woken");
+    soon(join_all((0..21).map(call))).await;
 }

@@ -126,9 +126,10 @@ async fn each_way_to_ask_reads_its_own_list() {
 #[tokio::test]
 async fn a_page_is_waited_for_as_a_view_is() {
     let system = System::start(&[]).await;
-    let request = ListOrdersRequest { read_after: Some(system.token(3)), ..of_c1() };
+    let request = ListOrdersRequest { read_after: Some(within(SOON * 2, system.token(3))), ..of_c1() };
     let created = [created(1)];
-    let (page, ()) = tokio::join!(page(&system, request), system.apply(projections::ORDERS_BY_CUSTOMER, 3, &created));
+    let projector = system.apply(projections::ORDERS_BY_CUSTOMER, 3, &created);
+    let (page, ()) = soon(async { tokio::join!(page(&system, request), projector) }).await;
     assert_eq!(numbers(&page), [1]);
     assert!(!page.freshness.expect("freshness").may_be_stale);
 }

@@ -18,7 +18,7 @@ async fn what_is_there_already_is_answered_at_once() {
     let system = System::start(&NO_POLLING).await;
     system.apply_order(7, 1).await;
     for read_after in [system.token(7), system.token(1), position(7), position(0)] {
-        let answer = system.get_order(within(LONG, read_after)).await.expect("found");
+        let answer = soon(system.get_order(within(LONG, read_after))).await.expect("found");
         assert!(!answer.freshness.expect("freshness").may_be_stale);
     }
 }
@@ -29,7 +29,7 @@ async fn a_read_waits_for_its_token() {
     system.apply_order(6, 1).await;
     let waiting = system.one_that_waits(within(LONG, system.token(7))).await;
     system.apply_order(7, 2).await;
-    let answer = waiting.await.expect("found");
+    let answer = soon(waiting).await.expect("found");
     assert_eq!(answer.order, Some(order(2)));
     let freshness = answer.freshness.expect("freshness");
     assert_eq!((freshness.position, freshness.may_be_stale), (7, false));
@@ -88,7 +88,7 @@ async fn a_read_that_may_fail_succeeds_when_the_projection_gets_there() {
     let system = System::start(&ONE_WAITER).await;
     let waiting = system.one_that_waits(or_fail(within(LONG, system.token(7)))).await;
     system.apply_order(7, 1).await;
-    assert!(!waiting.await.expect("found").freshness.expect("freshness").may_be_stale);
+    assert!(!soon(waiting).await.expect("found").freshness.expect("freshness").may_be_stale);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_new_generation_during_the_wait_is_followed() {
     system.writer.start_generation(projections::ORDER).await.expect("a new generation");
     system.apply(projections::ORDER, 3, &[]).await;
     system.apply_order(7, 2).await;
-    let answer = waiting.await.expect("found");
+    let answer = soon(waiting).await.expect("found");
     assert_eq!(answer.order, Some(order(2)));
     assert!(!answer.freshness.expect("freshness").may_be_stale);
 }
@@ -160,7 +160,7 @@ async fn a_wait_that_began_before_there_was_anything_ends_when_it_comes() {
     let system = System::start(&ONE_WAITER).await;
     let waiting = system.one_that_waits(within(LONG, system.token(1))).await;
     system.apply_order(1, 1).await;
-    assert!(!waiting.await.expect("found").freshness.expect("freshness").may_be_stale);
+    assert!(!soon(waiting).await.expect("found").freshness.expect("freshness").may_be_stale);
 }
 
 #[tokio::test]
@@ -170,7 +170,8 @@ async fn a_token_of_another_log_is_refused() {
     // Which log it is isn't known yet: this is found out when it is.
     let waiting = system.one_that_waits(within(LONG, of_another_log())).await;
     system.apply_order(1, 1).await;
-    for status in [waiting.await.expect_err("refused"), system.get_order(of_another_log()).await.expect_err("refused")]
+    for status in
+        [soon(waiting).await.expect_err("refused"), system.get_order(of_another_log()).await.expect_err("refused")]
     {
         let told = told(&status);
         assert_eq!((told.code, told.reason.as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));

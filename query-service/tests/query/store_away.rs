@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::select;
 use tally_api::orders::v1::GetOrderRequest;
 use tally_servers::Redis;
 use tonic::{Code, Request, Status};
@@ -59,7 +61,23 @@ async fn a_redis_that_hangs_is_told_before_the_callers_deadline() {
     redis.resume().expect("resumed");
 
     let recovers = async { while get_order_before(&system, SOON).await.is_err() {} };
-    tokio::time::timeout(SOON, recovers).await.expect("recovered");
+    soon(recovers).await;
+}
+
+#[tokio::test]
+async fn while_redis_hangs_no_more_reads_pile_up_than_may() {
+    let redis = Redis::temporary().await.expect("a Redis");
+    let system = System::on(&redis.url(), &["--reads-in-flight-max", "1"]).await;
+    system.apply_order(1, 1).await;
+    assert!(system.get_order(None).await.is_ok());
+
+    redis.pause().expect("paused");
+    let call = || system.get_order(None).boxed();
+    let (refused, under_way) = select(call(), call()).await.factor_first();
+    let told = told(&refused.expect_err("refused"));
+    assert_eq!((told.code, told.reason.as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    assert_eq!(pairs(&told), [("limit", "reads_in_flight_max")]);
+    unavailable(&soon(under_way).await.expect_err("Redis hangs"));
 }
 
 #[tokio::test]
@@ -72,7 +90,7 @@ async fn who_waits_while_redis_goes_away_is_answered_when_it_is_back() {
     redis.kill().await.expect("killed");
     redis.restart().await.expect("restarted");
     system.apply_order(2, 2).await;
-    let answer = tokio::time::timeout(SOON, waiting).await.expect("woken").expect("found");
+    let answer = soon(waiting).await.expect("found");
     assert_eq!(answer.order, Some(order(2)));
     assert!(!answer.freshness.expect("freshness").may_be_stale);
 }

@@ -28,7 +28,7 @@ async fn a_version_that_is_there_already_is_answered_at_once() {
     system.apply_order(9, 3).await;
     system.apply(projections::STREAMS, 9, &[stream_head(3, 8)]).await;
     for version in 1..=3 {
-        let answer = system.get_order(within(LONG, stream_at(version))).await.expect("found");
+        let answer = soon(system.get_order(within(LONG, stream_at(version)))).await.expect("found");
         assert!(!answer.freshness.expect("freshness").may_be_stale);
     }
 }
@@ -43,7 +43,7 @@ async fn both_the_streams_and_the_view_are_waited_for() {
     system.apply(projections::STREAMS, 9, &[stream_head(3, 8)]).await;
     system.apply_order(7, 2).await;
     system.apply_order(8, 3).await;
-    let answer = waiting.await.expect("found");
+    let answer = soon(waiting).await.expect("found");
     assert_eq!(answer.order, Some(order(3)));
     assert!(!answer.freshness.expect("freshness").may_be_stale);
 }

@@ -208,6 +208,11 @@ pub(crate) fn pairs(told: &Told) -> Vec<(&str, &str)> {
     pairs
 }
 
+/// What comes of something that is to happen soon. A wait that nobody ends ends too, but later than this.
+pub(crate) async fn soon<F: Future>(happens: F) -> F::Output {
+    tokio::time::timeout(SOON, happens).await.expect("it takes too long")
+}
+
 /// For calls that must be answered some milliseconds before their deadline: a busy machine may lose those once, or twice.
 pub(crate) async fn in_one_of_three<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
     for _ in 0..2 {
