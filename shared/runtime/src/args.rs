@@ -21,15 +21,15 @@ pub enum LogFormat {
 pub struct CommonArgs {
     /// Name of the log: a lower-case letter, then letters, digits or _, 31 characters at the most. It names the Postgres schema (tally_NAME) and the
     /// Redis prefix (tally:NAME:)
-    #[arg(long, env = "TALLY_LOG", default_value = "main", value_name = "NAME")]
+    #[arg(long, env = "TALLY_LOG", global = true, default_value = "main", value_name = "NAME")]
     pub log: String,
 
     /// How log lines are written, on standard error; RUST_LOG sets the level (info)
-    #[arg(long, env = "TALLY_LOG_FORMAT", value_enum, default_value_t)]
+    #[arg(long, env = "TALLY_LOG_FORMAT", global = true, value_enum, default_value_t)]
     pub log_format: LogFormat,
 
     /// After SIGTERM or SIGINT: milliseconds that calls under way have to finish before they are cut
-    #[arg(long, env = "TALLY_DRAIN_TIMEOUT_MS", default_value_t = 5_000, value_name = "MS")]
+    #[arg(long, env = "TALLY_DRAIN_TIMEOUT_MS", global = true, default_value_t = 5_000, value_name = "MS")]
     pub drain_timeout_ms: u64,
 }
 
