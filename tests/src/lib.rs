@@ -1,0 +1,28 @@
+//! What the end-to-end tests need: a whole Tally for each test, real clients, and a second opinion on what its log means.
+//!
+//! In reading order: the programs under test, waiting without sleeping, a process, the servers, a service, a Tally; the clients and their
+//! environment, health; the log as it is stored, a naive fold of it, and what is held against that: the views, and the read model byte by byte.
+
+mod binaries;
+mod check;
+pub mod client;
+mod eventually;
+pub mod fold;
+pub mod health;
+mod log;
+mod process;
+mod servers;
+mod service;
+mod tally;
+mod venv;
+mod views;
+
+pub use binaries::{binary, root, target_dir};
+pub use check::views_equal_fold;
+pub use eventually::{PATIENCE, eventually, within};
+pub use log::{Log, StoredEvent};
+pub use servers::Servers;
+pub use service::Service;
+pub use tally::Tally;
+pub use venv::{Venv, clients_venv};
+pub use views::{Dump, dump};

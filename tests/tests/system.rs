@@ -1,0 +1,16 @@
+//! All end-to-end tests. They are one program, so that it links once and its tests share one Postgres and one Redis.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod crash;
+mod discovery;
+mod idempotency;
+mod load;
+mod outages;
+mod read_your_writes;
+mod rebuild;
+mod shutdown;
+mod stories;
+mod tidy;
+mod two_projectors;
