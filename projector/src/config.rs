@@ -74,12 +74,12 @@ pub(crate) struct ProjectingArgs {
 
     /// Milliseconds between two looks at the log while events come in and no bell is heard
     #[arg(long, env = "PROJECTOR_POLL_BUSY_MS", default_value_t = 50, value_name = "MS",
-          value_parser = clap::value_parser!(u64).range(1..=60_000))]
+          value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub(crate) poll_busy_ms: u64,
 
     /// Milliseconds between two looks at the log when nothing has come for a second and no bell is heard
     #[arg(long, env = "PROJECTOR_POLL_IDLE_MS", default_value_t = 250, value_name = "MS",
-          value_parser = clap::value_parser!(u64).range(1..=60_000))]
+          value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub(crate) poll_idle_ms: u64,
 
     /// Milliseconds between two tries at the most while Postgres or Redis is away

@@ -12,6 +12,7 @@ use tally_event_store::ReadStore;
 use tally_read_model::{Checkpoint, ReadModel};
 
 use crate::Fold;
+use crate::alarm::Alarm;
 use crate::progress::Progress;
 use crate::retry::{Backoff, Failure};
 use crate::run::remove_retired;
@@ -81,7 +82,8 @@ async fn step(stepper: &Stepper, checkpoint: Option<Checkpoint>) -> Result<Check
         Some(now) => Ok(now),
         None => {
             stepper.check_end(from).await?;
-            Ok(from)
+            // It ended further on when the rebuild began.
+            Err(Alarm::Hole { expected: from.position + 1 }.into())
         }
     }
 }

@@ -184,3 +184,69 @@ impl Tail {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tally_event_store::{LogName, ReadOptions};
+
+    use super::*;
+    use crate::projections::testing::external;
+
+    /// Postgres is nowhere, so what is read comes from memory.
+    async fn tail(window_events_max: usize) -> Tail {
+        let log = LogName::default();
+        let store = ReadStore::connect("postgres://localhost:1/none", &log, ReadOptions::default());
+        let wait = Duration::from_millis(1);
+        let limits =
+            TailLimits { batch_events_max: 3, window_events_max, poll_busy: wait, poll_idle: wait, retry_max: wait };
+        Tail::new(store.await.unwrap(), limits)
+    }
+
+    /// Each event is a command of its own, but for those that share a number.
+    fn events(positions: std::ops::RangeInclusive<u64>, command: impl Fn(u64) -> u64) -> Vec<Arc<Recorded>> {
+        let event = |at: u64| external("o").at(at).of_command(command(at).into()).recorded();
+        positions.map(|at| Arc::new(event(at))).collect()
+    }
+
+    async fn positions_after(tail: &Tail, position: u64) -> Vec<u64> {
+        tail.read_after(position).await.unwrap().iter().map(|event| event.position).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_in_memory_is_not_read_from_the_log() {
+        let tail = tail(100).await;
+        tail.push(events(11..=20, |at| at));
+        assert_eq!(*tail.watch_head().borrow(), 20);
+        assert_eq!(positions_after(&tail, 18).await, [19, 20]);
+        assert_eq!(positions_after(&tail, 10).await, [11, 12], "the third may go on");
+        assert!(tail.read_after(9).await.is_err(), "10 is not in memory");
+        assert!(tail.read_after(20).await.is_err(), "what comes next is not in memory");
+    }
+
+    #[tokio::test]
+    async fn a_command_is_never_divided() {
+        let tail = tail(100).await;
+        tail.push(events(1..=10, |at| if at <= 7 { 7 } else { at }));
+        assert_eq!(positions_after(&tail, 0).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        tail.push(events(11..=14, |at| at));
+        assert_eq!(positions_after(&tail, 0).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    }
+
+    #[tokio::test]
+    async fn only_so_many_stay_in_memory() {
+        let tail = tail(4).await;
+        tail.push(events(1..=3, |at| at));
+        tail.push(events(4..=6, |at| at));
+        assert_eq!(tail.window_after(2, 9).map(|events| events.len()), Some(4));
+        assert!(tail.window_after(1, 9).is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_of_a_log_that_went_back() {
+        let tail = tail(100).await;
+        tail.push(events(1..=3, |at| at));
+        tail.go_back(2);
+        assert_eq!(*tail.watch_head().borrow(), 2);
+        assert!(tail.window_after(0, 9).is_none());
+    }
+}

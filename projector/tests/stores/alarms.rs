@@ -4,7 +4,7 @@ use projector::State;
 use tally_read_model::{Applied, Checkpoint, projections};
 use uuid::Uuid;
 
-use crate::support::{Fixture, Projector, eventually, fixture};
+use crate::support::{Fixture, Projector, eventually, fixture, with_servers};
 
 /// The projections that went on, and those that halted, once each has done one or the other.
 async fn outcome(f: &Fixture, projector: &Projector) -> (Vec<&'static str>, Vec<&'static str>) {
@@ -55,18 +55,6 @@ async fn a_hole_that_appears_while_projectors_follow_halts_them() {
         assert_eq!(f.checkpoint(projection).await.position, before);
     }
     projector.ready(false).await;
-}
-
-#[tokio::test]
-async fn a_hole_at_the_end_of_the_log_is_found_too() {
-    let mut f = fixture().await;
-    let head = f.append_random(20).await;
-    f.as_owner(&format!("DELETE FROM events WHERE position = {head}")).await;
-    let projector = f.projector(&[]).await;
-    for projection in projections::ALL {
-        let reason = projector.halted(projection).await;
-        assert!(reason.contains(&format!("position {head} is missing")), "{reason}");
-    }
 }
 
 #[tokio::test]
@@ -141,6 +129,22 @@ async fn a_read_model_of_another_log_is_left_alone() {
         assert!(reason.contains("belongs to another log"), "{reason}");
     }
     assert_eq!(f.views().await, before);
+    projector.ready(false).await;
+}
+
+#[tokio::test]
+async fn a_database_that_comes_back_with_another_log_halts_everything() {
+    let (mut f, postgres, _redis) = with_servers().await;
+    f.append_random(5).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    f.as_owner(&format!("UPDATE tally_{}.log_head SET log_id = gen_random_uuid()", f.log)).await;
+    postgres.kill().await.unwrap();
+    postgres.restart().await.unwrap();
+    for projection in projections::ALL {
+        let reason = projector.halted(projection).await;
+        assert!(reason.contains("was replaced"), "{reason}");
+    }
     projector.ready(false).await;
 }
 

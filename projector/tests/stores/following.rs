@@ -95,7 +95,7 @@ async fn an_empty_log_is_claimed_and_followed() {
 #[tokio::test]
 async fn the_bell_wakes_a_sleeping_projector() {
     let mut f = fixture().await;
-    let never = ["--poll-busy-ms", "60000", "--poll-idle-ms", "60000"];
+    let never = ["--poll-busy-ms", "600000", "--poll-idle-ms", "600000"];
     let projector = f.projector(&never).await;
     projector.ready(true).await;
     let head = f.append_random(3).await;

@@ -22,6 +22,23 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::history::History;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// On a busy machine an answer may take long; a server that is away is still noticed at once.
+const PATIENT: Options = Options {
+    connection_timeout: DEADLINE,
+    read_timeout: DEADLINE,
+    write_timeout: DEADLINE,
+    commands_queued_max: 1024,
+};
+const PATIENT_ARGS: [&str; 8] = [
+    "--redis-connect-ms-max=60000",
+    "--redis-read-ms-max=60000",
+    "--redis-write-ms-max=60000",
+    "--database-acquire-ms-max=60000",
+    "--database-statement-ms-max=60000",
+    "--retry-ms-max=200",
+    "--drain-timeout-ms=1000",
+    "--log-format=text",
+];
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` gives something.
@@ -66,7 +83,7 @@ async fn on(database_url: String, redis_url: String) -> Fixture {
     let name: LogName = log.parse().unwrap();
     migrate(&database_url, &name).await.unwrap();
     let store = AppendStore::connect(&database_url, &name, AppendOptions::default()).await.unwrap();
-    let model = ReadModel::connect(&redis_url, &log, Options::default()).unwrap();
+    let model = ReadModel::connect(&redis_url, &log, PATIENT).unwrap();
     Fixture { log, database_url, redis_url, store, model, history: History::default(), head: 0 }
 }
 
@@ -89,7 +106,7 @@ impl Fixture {
     async fn projector_to(&self, redis_url: &str, args: &[&str]) -> Projector {
         let urls = ["--database-url", &self.database_url, "--redis-url", redis_url];
         let line = ["serve", "--log", &self.log, "--listen", "127.0.0.1:0"].into_iter().chain(urls);
-        let line = Serve::parse_from(line.chain(args.iter().copied()));
+        let line = Serve::parse_from(line.chain(PATIENT_ARGS).chain(args.iter().copied()));
         let app = App::build(&line.common, &line.args).await.unwrap();
         let (address, status) = (app.address(), app.status());
         let (shutdown, stopped) = oneshot::channel::<()>();
@@ -102,7 +119,7 @@ impl Fixture {
     pub(crate) fn rebuild_args(&self, projection: &str, args: &[&str]) -> (CommonArgs, projector::RebuildArgs) {
         let urls = ["--database-url", &self.database_url, "--redis-url", &self.redis_url];
         let line = ["rebuild", projection, "--log", &self.log].into_iter().chain(urls);
-        let line = Rebuild::parse_from(line.chain(args.iter().copied()));
+        let line = Rebuild::parse_from(line.chain(PATIENT_ARGS).chain(args.iter().copied()));
         (line.common, line.args)
     }
 
@@ -147,7 +164,7 @@ impl Fixture {
     /// The views that one undisturbed projector makes of the log, in another database of Redis.
     pub(crate) async fn views_by_the_book(&self) -> Views {
         let redis_url = format!("{}1", self.redis_url);
-        let model = ReadModel::connect(&redis_url, &self.log, Options::default()).unwrap();
+        let model = ReadModel::connect(&redis_url, &self.log, PATIENT).unwrap();
         let projector = self.projector_to(&redis_url, &[]).await;
         for projection in projections::ALL {
             eventually("the undisturbed projector at the head", async || {

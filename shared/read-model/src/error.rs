@@ -24,7 +24,7 @@ pub enum Error {
 }
 
 /// The codes of Redis's own errors that pass by themselves.
-const PASSING: [&str; 11] = [
+const PASSING: [&str; 12] = [
     "BUSY",
     "CLUSTERDOWN",
     "LOADING",
@@ -33,6 +33,7 @@ const PASSING: [&str; 11] = [
     "MOVED",
     "ASK",
     "NOREPLICAS",
+    "NOSCRIPT",
     "OOM",
     "READONLY",
     "TRYAGAIN",
@@ -73,5 +74,5 @@ fn io_kind(error: &RedisError) -> String {
         }
         source = cause.source();
     }
-    "connection".to_owned()
+    "no answer in time".to_owned()
 }

@@ -1,8 +1,9 @@
 use redis::cmd;
 use tally_read_model::{Applied, Checkpoint, Error, ViewChange, list_member};
+use tally_servers::Redis;
 use uuid::Uuid;
 
-use crate::support::{START, at, fixture, gone, listed, view};
+use crate::support::{START, at, fixture, gone, listed, on, view};
 
 #[tokio::test]
 async fn views_lists_and_checkpoint_move_together() {
@@ -139,7 +140,9 @@ async fn a_claimed_read_model_says_whose_it_is_before_anything_is_applied() {
 
 #[tokio::test]
 async fn a_redis_that_forgot_its_scripts_is_taught_them_again() {
-    let mut f = fixture().await;
+    // Its own: forgetting is felt by all that use a server.
+    let redis = Redis::temporary().await.unwrap();
+    let mut f = on(&redis).await;
     f.writer.apply("p", START, 1, &[listed("a", "1", "l", 1)]).await.unwrap();
     f.model.page("p", "l", None, 1).await.unwrap();
     cmd("SCRIPT").arg("FLUSH").exec_async(&mut f.raw).await.unwrap();

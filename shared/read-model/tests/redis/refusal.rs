@@ -1,10 +1,10 @@
 //! What Redis refuses must leave nothing behind.
 
 use redis::cmd;
-use tally_read_model::{Error, Options, ReadModel};
+use tally_read_model::{Error, ReadModel};
 use tally_servers::Redis;
 
-use crate::support::{Fixture, START, at, fixture, listed, on, view};
+use crate::support::{Fixture, PATIENT, START, at, fixture, listed, on, view};
 
 async fn apply_leaves_nothing(f: &mut Fixture) -> Error {
     let before = f.everything().await;
@@ -114,5 +114,5 @@ async fn limit_to(f: &mut Fixture, missing: &str) {
         .unwrap();
     let (_, address) = f.url.split_once('@').unwrap();
     let url = format!("redis://{}:secret@{address}", f.log);
-    f.writer = ReadModel::connect(&url, &f.log, Options::default()).unwrap().writer(f.log_id);
+    f.writer = ReadModel::connect(&url, &f.log, PATIENT).unwrap().writer(f.log_id);
 }

@@ -8,6 +8,13 @@ use tally_servers::{Redis, test_redis, unique_log_name};
 use uuid::Uuid;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// On a busy machine an answer may take long. What is tested of time-outs is tested with others.
+pub(crate) const PATIENT: Options = Options {
+    connection_timeout: DEADLINE,
+    read_timeout: DEADLINE,
+    write_timeout: DEADLINE,
+    commands_queued_max: 1024,
+};
 pub(crate) const START: Checkpoint = Checkpoint { generation: 1, position: 0 };
 
 /// One log's read model on a Redis, and a connection that sees its keys as they are.
@@ -27,9 +34,10 @@ pub(crate) async fn fixture() -> Fixture {
 
 pub(crate) async fn on(redis: &Redis) -> Fixture {
     let (log, url, log_id) = (unique_log_name(), redis.url(), Uuid::new_v4());
-    let model = ReadModel::connect(&url, &log, Options::default()).unwrap();
+    let model = ReadModel::connect(&url, &log, PATIENT).unwrap();
     let writer = model.writer(log_id);
-    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(DEADLINE));
+    let patient =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
     let raw = Client::open(url.as_str()).unwrap().get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     Fixture { log, url, log_id, model, writer, raw }
 }
