@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -49,10 +50,11 @@ impl Logged<'_> {
 
 /// For a sentence that begins with the program's name.
 pub(crate) fn how_it_ended(status: Option<ExitStatus>) -> String {
-    match status.and_then(|status| status.code()) {
-        Some(code) if code > SIGNALLED => format!("was ended by signal {}", code - SIGNALLED),
-        Some(code) => format!("ended with status {code}"),
-        None => "ended".to_owned(),
+    match (status.and_then(|status| status.code()), status.and_then(|status| status.signal())) {
+        (Some(code), _) if code > SIGNALLED => format!("was ended by signal {}", code - SIGNALLED),
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
     }
 }
 

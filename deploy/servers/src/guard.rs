@@ -64,7 +64,9 @@ impl GuardedCommand {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {}", self.program.display())));
         }
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SCRIPT, "guard", self.stop_signal]).arg(self.stop_within.as_secs().to_string());
+        // Without its comments: `ps` shows the script.
+        let script: Vec<&str> = SCRIPT.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        command.args(["-c", &script.join("\n"), "guard", self.stop_signal]).arg(self.stop_within.as_secs().to_string());
         command.arg(self.remove.unwrap_or_default()).arg(if self.stdout_to_log { "log" } else { "" });
         command.arg(self.program).args(self.args).envs(self.env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(self.log).process_group(0);
