@@ -60,9 +60,8 @@ pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, 
 
 fn calls(addresses: &Addresses) -> String {
     let (grpcurl, buf) = (tool("grpcurl"), tool("buf"));
-    let missing = grpcurl.is_none() || buf.is_none();
-    let grpcurl = grpcurl.unwrap_or_else(|| "grpcurl".to_owned());
-    let buf = buf.unwrap_or_else(|| "buf".to_owned());
+    let installed = grpcurl.installed && buf.installed;
+    let (grpcurl, buf) = (grpcurl.word, buf.word);
     let by_grpcurl =
         |body: &str, address, method: &str| format!("  {grpcurl} -plaintext -d '{body}' {address} {method}\n");
     let by_buf = |body: &str, address, method: &str| {
@@ -70,9 +69,8 @@ fn calls(addresses: &Addresses) -> String {
     };
     let (command, query) = (addresses.command, addresses.query);
     let mut text = String::new();
-    if missing {
-        text += "  # grpcurl or buf is not installed here: `make tools` puts both into the project (with Python), then they are\n";
-        text += "  # target/clients-venv/bin/grpcurl and target/clients-venv/bin/buf\n";
+    if !installed {
+        text += "  # Once, since grpcurl and buf are not both installed here\n  make tools\n";
     }
     text += "  # Stock, an allocation of it, and both as they stand now. Each may be pasted again and again\n";
     text += &by_grpcurl(CREATE_BATCH, command, &format!("{COMMANDS}/CreateBatch"));

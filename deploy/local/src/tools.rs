@@ -4,13 +4,25 @@ use tally_servers::find;
 
 use crate::project;
 
-/// How to call a tool from a shell: by its name where PATH has it, else in the tests' environment; None where it isn't anywhere.
-pub(crate) fn tool(name: &str) -> Option<String> {
-    if find::program(&[name]).is_some() {
-        return Some(name.to_owned());
+/// A program that a user calls from a shell.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    /// How to call it: by its name where PATH has it, else in the environment that `make tools` makes.
+    pub(crate) word: String,
+    /// It is there.
+    pub(crate) installed: bool,
+}
+
+/// Looks for a tool.
+pub(crate) fn tool(name: &str) -> Tool {
+    let by_name = Tool { word: name.to_owned(), installed: find::program(&[name]).is_some() };
+    match project::clients_venv() {
+        Ok(venv) if !by_name.installed => {
+            let file = venv.join("bin").join(name);
+            Tool { word: shell_word(&file.display().to_string()), installed: file.is_file() }
+        }
+        _ => by_name,
     }
-    let file = project::clients_venv().ok()?.join("bin").join(name);
-    file.is_file().then(|| shell_word(&file.display().to_string()))
 }
 
 /// One word for a shell, whatever is in it.
