@@ -54,7 +54,8 @@ fn build() -> PathBuf {
         cargo.arg("--release");
     }
     // What `cargo test` sets for the test program: build scripts take it for a change and compile all over again.
-    let set_by_cargo = |name: &str| name == "CARGO" || name == "OUT_DIR" || VARIABLES.iter().any(|prefix| name.starts_with(prefix));
+    let set_by_cargo =
+        |name: &str| name == "CARGO" || name == "OUT_DIR" || VARIABLES.iter().any(|prefix| name.starts_with(prefix));
     for (name, _) in std::env::vars().filter(|(name, _)| set_by_cargo(name)) {
         cargo.env_remove(name);
     }

@@ -27,7 +27,8 @@ pub async fn views_equal_fold(tally: &Tally) -> Log {
         assert_eq!(Stock { freshness: fold.stock(sku).freshness, ..shown }, fold.stock(sku));
     }
     for order in fold.orders() {
-        let mut shown = client.get_order(&order.order_id, &seen).await.unwrap_or_else(|error| panic!("{order:?}: {error:?}"));
+        let mut shown =
+            client.get_order(&order.order_id, &seen).await.unwrap_or_else(|error| panic!("{order:?}: {error:?}"));
         shown.freshness = order.freshness.clone();
         assert_eq!(shown, *order);
     }
@@ -56,14 +57,22 @@ async fn lists_equal_fold(client: &RustClient, fold: &Fold, seen: &ReadAfter) {
             let expected = fold.summaries(|order| {
                 (customer.is_empty() || order.customer_id == customer) && (status.is_empty() || order.status == status)
             });
-            assert_eq!(all_pages(client, customer, status, seen).await, expected, "orders of {customer:?} with {status:?}");
+            assert_eq!(
+                all_pages(client, customer, status, seen).await,
+                expected,
+                "orders of {customer:?} with {status:?}"
+            );
         }
     }
 }
 
 async fn all_pages(client: &RustClient, customer_id: &str, status: &str, seen: &ReadAfter) -> Vec<OrderSummary> {
-    let mut filter =
-        OrderFilter { customer_id: customer_id.to_owned(), status: status.to_owned(), page_size: PAGE_SIZE, page_token: String::new() };
+    let mut filter = OrderFilter {
+        customer_id: customer_id.to_owned(),
+        status: status.to_owned(),
+        page_size: PAGE_SIZE,
+        page_token: String::new(),
+    };
     let mut orders = Vec::new();
     loop {
         let page = client.list_orders(&filter, seen).await.unwrap_or_else(|error| panic!("{filter:?}: {error:?}"));

@@ -16,8 +16,8 @@ pub use json::{JsonClient, JsonTransport};
 pub use python::Python;
 pub use rust::{RustClient, read_after};
 pub use types::{
-    Address, Allocation, Allocations, AvailableByDate, Batch, Date, Freshness, Line, Money, NewItem, NewOrder, Order, OrderFilter, OrderItem,
-    OrderPage, OrderSummary, Outcome, ReadAfter, Receipt, Stock, WaitFor,
+    Address, Allocation, Allocations, AvailableByDate, Batch, Date, Freshness, Line, Money, NewItem, NewOrder, Order,
+    OrderFilter, OrderItem, OrderPage, OrderSummary, Outcome, ReadAfter, Receipt, Stock, WaitFor,
 };
 
 /// The twelve calls.

@@ -87,7 +87,8 @@ impl Log {
             })
         };
         let events = rows.iter().map(event).collect::<Result<_, _>>()?;
-        let unchanged = sqlx::query_scalar("SELECT command_id FROM unchanged_commands").fetch_all(&mut *transaction).await?;
+        let unchanged =
+            sqlx::query_scalar("SELECT command_id FROM unchanged_commands").fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Self { id, head, events, unchanged: unchanged.into_iter().collect() })
     }
@@ -120,13 +121,19 @@ impl Log {
         let mut seen = BTreeSet::new();
         let mut rest = self.events.as_slice();
         while let Some(first) = rest.first() {
-            let count = first.command_events.unwrap_or_else(|| panic!("a command's first event says how many there are: {first:?}"));
+            let count = first
+                .command_events
+                .unwrap_or_else(|| panic!("a command's first event says how many there are: {first:?}"));
             assert!(seen.insert(first.command_id), "a command is there twice: {first:?}");
             let count = usize::try_from(count).expect("a count");
             assert!((1..=rest.len()).contains(&count), "a command lacks events: {first:?}");
             let (command, after) = rest.split_at(count);
             for event in &command[1..] {
-                assert_eq!((event.command_id, event.command_events), (first.command_id, None), "a command's events stand together: {event:?}");
+                assert_eq!(
+                    (event.command_id, event.command_events),
+                    (first.command_id, None),
+                    "a command's events stand together: {event:?}"
+                );
             }
             rest = after;
         }

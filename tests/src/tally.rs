@@ -102,8 +102,10 @@ impl Tally {
         let (status, output) = run_to_end(&migrate, &folder.0.join("migrate.log")).await?;
         ensure!(status.success(), "migrate failed:\n{output}");
 
-        let start = |program: &'static str| Service::start(launch(program), folder.0.join(program).with_extension("log"));
-        let (command, projector, query) = tokio::try_join!(start("command-service"), start("projector"), start("query-service"))?;
+        let start =
+            |program: &'static str| Service::start(launch(program), folder.0.join(program).with_extension("log"));
+        let (command, projector, query) =
+            tokio::try_join!(start("command-service"), start("projector"), start("query-service"))?;
         Ok(Self { log, command, projector, query, servers, database_url, folder })
     }
 
@@ -143,7 +145,9 @@ impl Tally {
     /// When it doesn't start.
     pub async fn another(&self, service: &Service) -> Service {
         let log = self.folder().join(format!("another-{}.log", service.name()));
-        Service::start(service.launched().clone(), log).await.unwrap_or_else(|error| panic!("another {}: {error:#}", service.name()))
+        Service::start(service.launched().clone(), log)
+            .await
+            .unwrap_or_else(|error| panic!("another {}: {error:#}", service.name()))
     }
 
     /// Runs `projector rebuild NAME` and returns how it ended and what it printed on standard error.
@@ -181,7 +185,10 @@ impl Tally {
     /// # Panics
     /// When it is refused.
     pub async fn stocked(&self, batch_ref: &str, sku: &str, quantity: i32) {
-        self.client().create_batch(batch_ref, sku, quantity, None).await.unwrap_or_else(|error| panic!("no stock: {error:?}"));
+        self.client()
+            .create_batch(batch_ref, sku, quantity, None)
+            .await
+            .unwrap_or_else(|error| panic!("no stock: {error:?}"));
     }
 }
 

@@ -34,13 +34,17 @@ impl Venv {
 
     fn is_complete(&self) -> bool {
         let works = Command::new(self.program("python")).args(["-c", CHECK]).output();
-        works.is_ok_and(|output| output.status.success()) && self.program("grpcurl").exists() && self.program("buf").exists()
+        works.is_ok_and(|output| output.status.success())
+            && self.program("grpcurl").exists()
+            && self.program("buf").exists()
     }
 
     fn install(&self) -> Result<()> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&self.folder))?;
         let requirements = root().join("tests/clients/requirements.txt");
-        run(Command::new(self.program("python")).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))
+        run(Command::new(self.program("python"))
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(requirements))
     }
 
     fn generate_stubs(&self) -> Result<()> {

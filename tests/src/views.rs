@@ -26,7 +26,9 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
     for key in keys(redis, &shard).await? {
         let name = key.strip_prefix(&shard).unwrap_or(&key);
         let Some((projection, rest)) = name.split_once(':') else { continue };
-        let Some((generation, rest)) = rest.split_once(':').filter(|(number, _)| number.parse::<u64>().is_ok()) else { continue };
+        let Some((generation, rest)) = rest.split_once(':').filter(|(number, _)| number.parse::<u64>().is_ok()) else {
+            continue;
+        };
         if !generations.contains_key(projection) {
             let live: Option<String> = redis.get(format!("{shard}{projection}:generation")).await?;
             generations.insert(projection.to_owned(), live.unwrap_or_else(|| "1".to_owned()));
@@ -49,7 +51,13 @@ async fn keys(redis: &mut MultiplexedConnection, prefix: &str) -> redis::RedisRe
     let mut found = Vec::new();
     let mut cursor = 0_u64;
     loop {
-        let scan = redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT).to_owned();
+        let scan = redis::cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(format!("{prefix}*"))
+            .arg("COUNT")
+            .arg(SCAN_COUNT)
+            .to_owned();
         let (next, some): (u64, Vec<String>) = scan.query_async(redis).await?;
         found.extend(some);
         cursor = next;

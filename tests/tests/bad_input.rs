@@ -47,7 +47,14 @@ impl Bench {
     }
 
     /// Sends what must be refused, and notes what is wrong with the answer. `fields` are those that it must name, and no others.
-    async fn refused(&mut self, what: &str, method: &MethodDescriptor, bytes: Vec<u8>, reason: &str, fields: &BTreeSet<String>) {
+    async fn refused(
+        &mut self,
+        what: &str,
+        method: &MethodDescriptor,
+        bytes: Vec<u8>,
+        reason: &str,
+        fields: &BTreeSet<String>,
+    ) {
         let answer = self.call(method, bytes).await;
         let what = format!("{} {what}", method.name());
         match answer {
@@ -92,14 +99,17 @@ async fn every_rpc_names_every_field_that_is_bad() {
     let mut calls = 0;
     for method in methods() {
         for place in places(&method) {
-            let mut values: Vec<Option<Value>> = place.rule.bad_values(&place.good(&method)).into_iter().map(Some).collect();
+            let mut values: Vec<Option<Value>> =
+                place.rule.bad_values(&place.good(&method)).into_iter().map(Some).collect();
             let is_entry = matches!(place.path.last(), Some(requests::Step::Index(_)));
             values.extend((place.rule.is_needed() && !is_entry).then_some(None));
             for value in values {
                 let what = format!("{} = {}", place.name(), value.as_ref().map_or("nothing".to_owned(), shown));
                 let mut request = good(&method.input());
                 place.put(&method, &mut request, value);
-                bench.refused(&what, &method, encode(&method, &request), "INVALID_FIELDS", &one(place.reported())).await;
+                bench
+                    .refused(&what, &method, encode(&method, &request), "INVALID_FIELDS", &one(place.reported()))
+                    .await;
                 calls += 1;
             }
         }
@@ -116,7 +126,9 @@ async fn all_bad_fields_are_named_at_once() {
         let mut expected = BTreeSet::new();
         for place in places(&method) {
             // Of a choice one is taken, and a list that is bad as a whole has no entries to be bad.
-            let is_other_choice = ["read_after.position", "read_after.stream_version"].iter().any(|other| place.name().starts_with(other));
+            let is_other_choice = ["read_after.position", "read_after.stream_version"]
+                .iter()
+                .any(|other| place.name().starts_with(other));
             let is_whole = matches!(place.rule, rules::Rule::List { .. } | rules::Rule::Nested { .. });
             let bad = place.rule.bad_values(&Value::Null).into_iter().next();
             if let Some(bad) = bad.filter(|_| !is_other_choice && !is_whole) {
@@ -156,7 +168,11 @@ async fn a_text_that_is_no_utf8_is_refused_by_its_name() {
             let at = bytes.windows(NO_TEXT.len()).position(|window| window == NO_TEXT.as_bytes()).unwrap();
             bytes[at..at + NO_TEXT.len()].fill(0xff);
             // The decoder knows the field, and neither which entry of a list it is in nor which of a choice was made.
-            let name = place.name().replace("[0]", "").replace("read_after.token", "read_after.after").replace("read_after.stream_version", "read_after.after");
+            let name = place
+                .name()
+                .replace("[0]", "")
+                .replace("read_after.token", "read_after.after")
+                .replace("read_after.stream_version", "read_after.after");
             bench.refused(&format!("{name} = ff ff"), &method, bytes, "MALFORMED_MESSAGE", &one(name)).await;
         }
     }

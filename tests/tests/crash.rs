@@ -9,7 +9,7 @@ use system_tests::{Log, Service, Tally, views_equal_fold};
 use crate::load::{Connect, Load};
 
 const WORKERS: usize = 8;
-const COMMANDS: usize = 120;
+const COMMANDS: usize = 100;
 
 /// A client of the test's own processes, wherever they listen by now.
 pub(crate) fn connect(tally: &Arc<Tally>) -> Connect {

@@ -68,7 +68,11 @@ async fn story_9_every_command_is_replayed_with_its_first_answer() {
     let log = Log::read(&database).await;
     log.check();
     for (number, id) in ids.iter().enumerate() {
-        assert_eq!((log.of_command(*id).is_empty(), log.unchanged.contains(id)), (number >= 9, number >= 9), "command {number}");
+        assert_eq!(
+            (log.of_command(*id).is_empty(), log.unchanged.contains(id)),
+            (number >= 9, number >= 9),
+            "command {number}"
+        );
     }
 
     // The state that they were decided on is long gone: nothing of it may show.

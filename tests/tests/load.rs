@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use system_tests::client::{Answer, Error, NewOrder, Outcome, ReadAfter, Receipt, RustClient, TallyClient};
 use system_tests::Log;
+use system_tests::client::{Answer, Error, NewOrder, Outcome, ReadAfter, Receipt, RustClient, TallyClient};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 /// What all workers fight for.
 pub(crate) const SKUS: [&str; 4] = ["LAMP", "TABLE", "CHAIR", "SHELF"];
-/// Pieces of each at the start: less than the load asks for, so that lines wait.
-const STOCK: i32 = 400;
+/// Pieces of each at the start: far less than the load asks for, so that lines wait.
+const STOCK: i32 = 60;
 /// How long one try of a call may take.
 const TRY_DEADLINE: Duration = Duration::from_secs(5);
 /// Tries of one command; each fails at once while a process is away, so this is a minute or more.
@@ -42,7 +42,12 @@ pub(crate) struct Load {
 
 impl Load {
     /// Puts stock in and starts `workers`, each with `commands` to send; the first uses the first of `connect`, the second the second and so on.
-    pub(crate) async fn start(connect: &[Connect], workers: usize, commands: usize, log: impl AsyncFnOnce() -> Log) -> Self {
+    pub(crate) async fn start(
+        connect: &[Connect],
+        workers: usize,
+        commands: usize,
+        log: impl AsyncFnOnce() -> Log,
+    ) -> Self {
         let client = connect[0]();
         for sku in SKUS {
             client.create_batch(&format!("{sku}-0"), sku, STOCK, None).await.unwrap();
@@ -62,7 +67,9 @@ impl Load {
         let wanted = self.total * parts / of;
         let mut answered = self.answered.subscribe();
         let reached = eventually_reached(&mut answered, wanted);
-        tokio::time::timeout(Duration::from_secs(120), reached).await.unwrap_or_else(|_| panic!("the load stands at {}", *self.answered.borrow()));
+        tokio::time::timeout(Duration::from_secs(120), reached)
+            .await
+            .unwrap_or_else(|_| panic!("the load stands at {}", *self.answered.borrow()));
     }
 
     /// Waits for its end, and returns what was done.
@@ -125,7 +132,16 @@ struct Worker {
 impl Worker {
     fn new(number: usize, connect: Connect, answered: watch::Sender<usize>) -> Self {
         let client = connect();
-        Self { number, connect, client, answered, done: Done::default(), orders: vec![], lines: vec![], batches: vec![] }
+        Self {
+            number,
+            connect,
+            client,
+            answered,
+            done: Done::default(),
+            orders: vec![],
+            lines: vec![],
+            batches: vec![],
+        }
     }
 
     async fn work(mut self, commands: usize) -> Done {
@@ -176,9 +192,11 @@ impl Worker {
     async fn send(&self, client: &RustClient, step: usize) -> Answer<Outcome> {
         let (sku, quantity) = (self.sku(step), Self::quantity(step));
         match (step % 10, self.orders.last(), self.lines.first(), self.batches.last()) {
-            (0, ..) => client.create_batch(&format!("{sku}-{}-{step}", self.number), sku, 10 * quantity, None).await,
+            (0, ..) => client.create_batch(&format!("{sku}-{}-{step}", self.number), sku, 2 * quantity, None).await,
             (1, _, _, Some(batch)) => client.change_batch_quantity(batch, quantity).await,
-            (2 | 5, ..) => client.create_order(&NewOrder::of(&self.customer(), &[(sku, quantity), (self.sku(step + 1), 2)])).await,
+            (2 | 5, ..) => {
+                client.create_order(&NewOrder::of(&self.customer(), &[(sku, quantity), (self.sku(step + 1), 2)])).await
+            }
             (3, Some(order), ..) => client.cancel_order(order, "load").await,
             (6, Some(order), ..) => client.ship_order(order).await,
             (8, _, Some((order, sku)), _) => client.deallocate(order, sku).await,
@@ -206,13 +224,17 @@ impl Worker {
         let client = self.client.deadline(TRY_DEADLINE);
         let (position, may_be_stale) = match client.get_stock(self.sku(step), &seen).await {
             Ok(stock) => (stock.freshness.position, stock.freshness.may_be_stale),
-            Err(error) if error.code == Code::NotFound => {
-                (error.metadata["position"].parse().unwrap(), error.metadata.get("may_be_stale").is_some_and(|stale| stale == "true"))
-            }
+            Err(error) if error.code == Code::NotFound => (
+                error.metadata["position"].parse().unwrap(),
+                error.metadata.get("may_be_stale").is_some_and(|stale| stale == "true"),
+            ),
             Err(error) if may_be_retried(&error) => return,
             Err(error) => panic!("{error:?}"),
         };
-        assert!(may_be_stale || position >= outcome.receipt().position, "a read from before its token: {position} {outcome:?}");
+        assert!(
+            may_be_stale || position >= outcome.receipt().position,
+            "a read from before its token: {position} {outcome:?}"
+        );
     }
 }
 

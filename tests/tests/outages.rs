@@ -81,7 +81,8 @@ async fn postgres_goes_away(how: Away) {
         Away::Hung => postgres.resume().unwrap(),
     }
     // The outcome was not known: the same id again has one effect at the most.
-    let carried_out = eventually("commands are carried out again", async || known.allocate("o1", "LAMP", 5).await.ok()).await;
+    let carried_out =
+        eventually("commands are carried out again", async || known.allocate("o1", "LAMP", 5).await.ok()).await;
     assert_eq!(client.get_stock("LAMP", &carried_out.seen()).await.unwrap().allocated, 6);
     until_all_are_ready(&tally).await;
     views_equal_fold(&tally).await;
@@ -133,7 +134,10 @@ async fn redis_goes_away(how: Away) {
         Away::Stopped => redis.restart().await.unwrap(),
         Away::Hung => redis.resume().unwrap(),
     }
-    let stock = eventually("queries are answered again", async || client.get_stock("LAMP", &written.seen().or_fail()).await.ok()).await;
+    let stock = eventually("queries are answered again", async || {
+        client.get_stock("LAMP", &written.seen().or_fail()).await.ok()
+    })
+    .await;
     assert_eq!(stock.allocated, 12);
     until_all_are_ready(&tally).await;
     views_equal_fold(&tally).await;

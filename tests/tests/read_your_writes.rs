@@ -10,6 +10,8 @@ use tonic::Code;
 const SHORT: Duration = Duration::from_millis(300);
 /// What an answer may take beyond the time it was given, on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
+/// Lines that one command moves.
+const LINES: i32 = 60;
 /// Never waited for to its end.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -41,7 +43,10 @@ async fn story_6_while_the_projector_is_stopped_a_query_says_that_it_may_be_stal
         assert!(failed.is(Code::Unavailable, "NOT_YET_VISIBLE"), "{wait:?}: {failed:?}");
         assert!(failed.retry_after.is_some(), "{failed:?}");
         let stands = before.receipt().position.to_string();
-        assert!(failed.metadata.values().any(|value| *value == stands), "it says where the projection stands: {failed:?}");
+        assert!(
+            failed.metadata.values().any(|value| *value == stands),
+            "it says where the projection stands: {failed:?}"
+        );
     }
 
     // What was never written may be what is not seen yet: that is said, too.
@@ -175,4 +180,42 @@ async fn story_6_many_wait_at_once_and_all_are_woken() {
     let (answers, ()) = tokio::join!(waiting, tally.projector.start_again());
 
     assert!(answers.into_iter().all(|answer| answer.unwrap().allocated == 2));
+}
+
+#[tokio::test]
+async fn story_6_nobody_ever_sees_half_a_command() {
+    // Far fewer events at a time than a command has.
+    let tally = Tally::start_with_environment(&[("PROJECTOR_BATCH_EVENTS_MAX", "16")]).await;
+    let client = tally.client();
+    tally.stocked("b1", "LAMP", LINES).await;
+    for number in 0..LINES {
+        client.allocate(&format!("o{number}"), "LAMP", 1).await.unwrap();
+    }
+    let last = client.allocate("last", "LAMP", 1).await.unwrap();
+    client.get_stock("LAMP", &last.seen()).await.unwrap();
+
+    // Every line loses its stock and gets it back, again and again, and whoever looks finds each of them once.
+    let change = async {
+        for quantity in [0, LINES, 0, LINES, 0, LINES] {
+            client.change_batch_quantity("b1", quantity).await.unwrap();
+        }
+        client.change_batch_quantity("b1", 0).await.unwrap().seen()
+    };
+    tokio::pin!(change);
+    let now = ReadAfter::nothing();
+    let mut looks = 0;
+    let last = loop {
+        tokio::select! {
+            last = &mut change => break last,
+            stock = client.get_stock("LAMP", &now) => {
+                let stock = stock.unwrap();
+                assert_eq!(stock.allocated + stock.backordered, i64::from(LINES) + 1, "{stock:?}");
+                assert!(stock.batch("b1").allocated <= stock.batch("b1").quantity, "{stock:?}");
+                looks += 1;
+            }
+        }
+    };
+    assert!(looks > 0);
+    let stock = client.get_stock("LAMP", &last).await.unwrap();
+    assert_eq!((stock.allocated, stock.backordered), (0, i64::from(LINES) + 1));
 }

@@ -18,7 +18,9 @@ async fn something_of_everything(tally: &Tally) {
     client.create_batch("b2", "TABLE", 10, Some(Date::new(2030, 2, 28))).await.unwrap();
     let mut orders = Vec::new();
     for (customer, lamps, tables) in [("c-1", 5, 2), ("c-1", 5, 3), ("c/2", 5, 4), ("c-3 ü", 5, 5), ("c-1", 50, 50)] {
-        orders.push(client.create_order(&NewOrder::of(customer, &[("LAMP", lamps), ("TABLE", tables)])).await.unwrap().order_id);
+        orders.push(
+            client.create_order(&NewOrder::of(customer, &[("LAMP", lamps), ("TABLE", tables)])).await.unwrap().order_id,
+        );
     }
     client.allocate("elsewhere", "LAMP", 1).await.unwrap();
     client.allocate("waiting", "TABLE", 9).await.unwrap();
@@ -37,7 +39,7 @@ async fn dump_when_caught_up(tally: &Tally) -> Dump {
         let dump = dump(&mut tally.redis().await, &tally.log).await;
         let head = log.head.to_string().into_bytes();
         let caught_up = |name: &&str| dump.get(&format!("{name}:checkpoint")).is_some_and(|value| value[0] == head);
-        PROJECTIONS.iter().all(|name| caught_up(&name)).then_some(())
+        PROJECTIONS.iter().all(|name| caught_up(name)).then_some(())
     })
     .await;
     dump(&mut redis, &tally.log).await
@@ -49,7 +51,11 @@ async fn story_8_a_rebuild_gives_the_same_bytes() {
     something_of_everything(&tally).await;
     let before = dump_when_caught_up(&tally).await;
     for name in PROJECTIONS {
-        assert!(before.keys().any(|key| key.starts_with(&format!("{name}:view:"))), "{name} has no views: {:?}", before.keys());
+        assert!(
+            before.keys().any(|key| key.starts_with(&format!("{name}:view:"))),
+            "{name} has no views: {:?}",
+            before.keys()
+        );
     }
 
     // With no projector, so that whatever is there afterwards was made by the rebuild.

@@ -122,7 +122,8 @@ async fn until_connections_are_refused(service: &Service) {
 /// Until a session of this test's own database waits for a lock.
 async fn until_someone_waits_for_the_head(tally: &Tally) {
     let database = tally.database().await;
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     system_tests::within(PATIENCE, "the command waits", async || {
         let count: i64 = sqlx::query_scalar(waiting).fetch_one(&database).await.unwrap();
         (count > 0).then_some(())

@@ -8,6 +8,7 @@ mod discovery;
 mod idempotency;
 mod load;
 mod outages;
+mod privacy;
 mod read_your_writes;
 mod rebuild;
 mod shutdown;

@@ -39,20 +39,28 @@ impl Source {
 
 /// All files that git knows or would take, with one of these endings.
 fn sources(extensions: &[&str]) -> Vec<Source> {
-    let output = Command::new("git").current_dir(root()).args(["ls-files", "--cached", "--others", "--exclude-standard"]).output().unwrap();
+    let output = Command::new("git")
+        .current_dir(root())
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let listed = String::from_utf8(output.stdout).unwrap();
-    let wanted = |path: &&str| Path::new(path).extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
+    let wanted = |path: &&str| {
+        Path::new(path).extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+    };
     let paths = listed.lines().filter(wanted).map(PathBuf::from);
     // A file that was deleted and not committed is listed still.
-    let sources = paths.filter_map(|path| Some(Source { text: std::fs::read_to_string(root().join(&path)).ok()?, path }));
+    let sources =
+        paths.filter_map(|path| Some(Source { text: std::fs::read_to_string(root().join(&path)).ok()?, path }));
     sources.filter(|source| !source.path.iter().any(|part| part == "third_party")).collect()
 }
 
 /// Fails with all that `fault` finds.
 fn none_has(what: &str, sources: Vec<Source>, fault: impl Fn(&Source) -> Option<String>) {
     assert!(!sources.is_empty(), "there is something to look at");
-    let faults: Vec<String> = sources.iter().filter_map(|source| Some(format!("{}: {}", source.path.display(), fault(source)?))).collect();
+    let faults: Vec<String> =
+        sources.iter().filter_map(|source| Some(format!("{}: {}", source.path.display(), fault(source)?))).collect();
     assert!(faults.is_empty(), "{what}:\n{}", faults.join("\n"));
 }
 
@@ -72,7 +80,9 @@ fn files_are_small() {
 
 #[test]
 fn a_module_is_a_file_beside_its_folder() {
-    none_has("mod.rs", sources(&["rs"]), |source| (source.name() == "mod.rs").then(|| "use NAME.rs beside NAME/".to_owned()));
+    none_has("mod.rs", sources(&["rs"]), |source| {
+        (source.name() == "mod.rs").then(|| "use NAME.rs beside NAME/".to_owned())
+    });
 }
 
 #[test]
@@ -94,28 +104,52 @@ fn no_module_is_a_drawer() {
 
 #[test]
 fn only_the_event_store_has_sql_on_events() {
-    let words = ["from events", "into events", "update events", "join events", "from log_head", "update log_head", "append_batch(", "unchanged_commands"];
-    let others = sources(&["rs", "sql"]).into_iter().filter(|source| !source.is_under("shared/event-store") && !source.is_test());
+    let words = [
+        "from events",
+        "into events",
+        "update events",
+        "join events",
+        "from log_head",
+        "update log_head",
+        "append_batch(",
+        "unchanged_commands",
+    ];
+    let others = sources(&["rs", "sql"])
+        .into_iter()
+        .filter(|source| !source.is_under("shared/event-store") && !source.is_test());
     none_has("SQL on events", others.collect(), |source| line_with(source, &words));
 }
 
 #[test]
 fn only_the_read_model_names_redis_keys() {
-    let others = sources(&["rs", "lua"]).into_iter().filter(|source| !source.is_under("shared/read-model") && !source.is_test());
+    let others =
+        sources(&["rs", "lua"]).into_iter().filter(|source| !source.is_under("shared/read-model") && !source.is_test());
     none_has("names of keys", others.collect(), |source| line_with(source, &["\"tally:", "tally:{"]));
 }
 
 #[test]
 fn the_domain_reads_no_clock_and_does_no_io() {
     let domain = sources(&["rs"]).into_iter().filter(|source| source.is_under("shared/domain/src"));
-    let words = ["std::time", "systemtime", "instant::", "std::fs", "std::net", "std::env", "std::io", "async fn", "tokio", "prost"];
+    let words = [
+        "std::time",
+        "systemtime",
+        "instant::",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::io",
+        "async fn",
+        "tokio",
+        "prost",
+    ];
     none_has("the outside world", domain.collect(), |source| line_with(source, &words));
 }
 
 #[test]
 fn nothing_is_left_to_do() {
     let words = ["todo!(", "unimplemented!(", "dbg!(", "fixme"];
-    let others = sources(&["rs", "sql", "lua", "proto", "py", "sh"]).into_iter().filter(|source| source.name() != "tidy.rs");
+    let others =
+        sources(&["rs", "sql", "lua", "proto", "py", "sh"]).into_iter().filter(|source| source.name() != "tidy.rs");
     none_has("unfinished", others.collect(), |source| line_with(source, &words));
 }
 
@@ -139,8 +173,13 @@ fn every_rpc_says_what_it_promises() {
                 comment.push_str(text);
             } else if let Some(rpc) = line.strip_prefix("rpc ") {
                 count += 1;
-                let promises = comment.contains("Errors:") && (comment.contains("Idempotent") || source.text.contains("has no effect, so it can be repeated"));
-                assert!(promises && comment.contains("Example:"), "{}: {rpc} lacks Errors, Idempotent or an Example", source.path.display());
+                let promises = comment.contains("Errors:")
+                    && (comment.contains("Idempotent") || source.text.contains("has no effect, so it can be repeated"));
+                assert!(
+                    promises && comment.contains("Example:"),
+                    "{}: {rpc} lacks Errors, Idempotent or an Example",
+                    source.path.display()
+                );
             } else {
                 comment.clear();
             }
@@ -164,12 +203,16 @@ fn every_flag_has_a_variable_and_is_described() {
             let help = help(program, &[action]);
             let options = help.split_once("Options:").unwrap_or_else(|| panic!("{program} {action}: {help}")).1;
             // An option and the lines that belong to it.
-            let options = options.split("\n  -").filter(|option| !option.contains("--help") && !option.contains("--version"));
+            let options =
+                options.split("\n  -").filter(|option| !option.contains("--help") && !option.contains("--version"));
             let mut count = 0;
             for option in options.filter(|option| option.contains("--") || option.trim_start().starts_with('-')) {
                 count += 1;
                 assert!(option.contains("[env: "), "{program} {action}: a flag without a variable: {option}");
-                assert!(option.split_whitespace().count() > 5, "{program} {action}: a flag without a description: {option}");
+                assert!(
+                    option.split_whitespace().count() > 5,
+                    "{program} {action}: a flag without a description: {option}"
+                );
             }
             assert!(count > 0, "{program} {action} has flags: {help}");
         }
@@ -181,7 +224,10 @@ fn passwords_are_not_shown_by_help() {
     for (program, actions) in PROGRAMS {
         for action in actions {
             let mut command = Command::new(binary(program));
-            command.args([action, "--help"]).env("DATABASE_URL", "postgres://u:SECRET@h/d").env("REDIS_URL", "redis://:SECRET@h/");
+            command
+                .args([action, "--help"])
+                .env("DATABASE_URL", "postgres://u:SECRET@h/d")
+                .env("REDIS_URL", "redis://:SECRET@h/");
             let output = command.output().unwrap();
             assert!(!String::from_utf8_lossy(&output.stdout).contains("SECRET"), "{program} {action}");
         }

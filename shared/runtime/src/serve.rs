@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::service::Routes;
 use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::pb::health_server::SERVICE_NAME as HEALTH_SERVICE;
 
 use crate::Readiness;
 use crate::health::health;
@@ -76,8 +77,8 @@ pub async fn serve(
         .layer(WireErrors)
         .add_routes(routes)
         .add_service(health_service)
-        .add_service(reflection()?.build_v1()?)
-        .add_service(reflection()?.build_v1alpha()?)
+        .add_service(reflection(services).build_v1()?)
+        .add_service(reflection(services).build_v1alpha()?)
         .serve_with_incoming_shutdown(incoming, stop);
 
     announce(listening.address)?;
@@ -98,11 +99,14 @@ pub async fn serve(
     served
 }
 
-fn reflection() -> anyhow::Result<tonic_reflection::server::Builder<'static>> {
-    Ok(tonic_reflection::server::Builder::configure()
+/// Describes every message, and lists only what this process serves.
+fn reflection<'a>(services: &[&'static str]) -> tonic_reflection::server::Builder<'a> {
+    let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tally_api::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(HEALTH_SERVICE);
+    services.iter().fold(builder, |builder, service| builder.with_service_name(*service))
 }
 
 /// The one line on standard output, for whoever started the process with port 0.

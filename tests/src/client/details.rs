@@ -20,7 +20,12 @@ pub(super) fn error(code: Code, message: &str, details: &[Value]) -> Error {
         code,
         reason: text(&info["reason"]),
         message: message.to_owned(),
-        violations: violations.as_array().into_iter().flatten().map(|bad| (text(&bad["field"]), text(&bad["description"]))).collect(),
+        violations: violations
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|bad| (text(&bad["field"]), text(&bad["description"])))
+            .collect(),
         metadata: metadata.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
         is_local: false,
         retry_after: detail("google.rpc.RetryInfo")["retryDelay"].as_str().and_then(duration),

@@ -14,8 +14,26 @@ pub type Answer<T> = Result<T, Error>;
 const DOMAIN: &str = "tally";
 /// What would tell a caller about our insides. In lower case.
 const SECRETS: [&str; 20] = [
-    "select ", "insert ", "update ", "delete ", "sqlstate", "sqlx", "postgres", "redis", "relation \"", "constraint", "tally:", "tally_", "127.0.0.1",
-    "localhost", "::1", "panicked", "backtrace", ".rs:", "os error", "prost",
+    "select ",
+    "insert ",
+    "update ",
+    "delete ",
+    "sqlstate",
+    "sqlx",
+    "postgres",
+    "redis",
+    "relation \"",
+    "constraint",
+    "tally:",
+    "tally_",
+    "127.0.0.1",
+    "localhost",
+    "::1",
+    "panicked",
+    "backtrace",
+    ".rs:",
+    "os error",
+    "prost",
 ];
 
 /// A refused call.
@@ -50,7 +68,10 @@ impl Error {
             code: status.code(),
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             message: status.message().to_owned(),
-            violations: violations.iter().map(|violation| (violation.field.clone(), violation.description.clone())).collect(),
+            violations: violations
+                .iter()
+                .map(|violation| (violation.field.clone(), violation.description.clone()))
+                .collect(),
             is_local: status.source().is_some(),
             metadata: info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),

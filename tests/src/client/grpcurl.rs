@@ -53,7 +53,9 @@ impl JsonTransport for Grpcurl {
     async fn call(&self, service: &str, method: &str, request: Value) -> Answer<Value> {
         let address = if service.contains("Query") { self.query_service } else { self.command_service }.to_string();
         let name = format!("{service}/{method}");
-        let run = move || grpcurl(&["-plaintext", "-max-time", DEADLINE_SECONDS, "-d", "@", &address, &name], &request.to_string());
+        let run = move || {
+            grpcurl(&["-plaintext", "-max-time", DEADLINE_SECONDS, "-d", "@", &address, &name], &request.to_string())
+        };
         let output = tokio::task::spawn_blocking(run).await.expect("grpcurl runs");
         if output.status.success() {
             return Ok(serde_json::from_slice(&output.stdout).expect("grpcurl prints JSON"));
@@ -68,7 +70,7 @@ impl JsonTransport for Grpcurl {
 ///   Code: FailedPrecondition
 ///   Message: Invalid sku X
 ///   Details:
-///   1)	{"@type": …}
+///   1)  {"@type": …}
 /// ```
 fn parse_error(text: &str) -> Error {
     let line = |label: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(label)).unwrap_or_default();

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Allocations, Answer, Date, Freshness, Money, NewOrder, Order, OrderFilter, OrderPage, Outcome, ReadAfter, Stock, TallyClient, WaitFor,
+    Address, Allocations, Answer, Date, Freshness, Money, NewOrder, Order, OrderFilter, OrderPage, Outcome, ReadAfter,
+    Stock, TallyClient, WaitFor,
 };
 
 const ORDER_COMMANDS: &str = "tally.orders.v1.OrderCommandService";
@@ -37,10 +38,17 @@ impl<T: JsonTransport> JsonClient<T> {
     }
 
     /// A query whose answer holds the view in the field `view`, beside its freshness.
-    async fn view<A: DeserializeOwned>(&self, service: &str, method: &str, view: &str, request: Value) -> Answer<(A, Freshness)> {
+    async fn view<A: DeserializeOwned>(
+        &self,
+        service: &str,
+        method: &str,
+        view: &str,
+        request: Value,
+    ) -> Answer<(A, Freshness)> {
         let mut answer: Value = self.call(service, method, request).await?;
         let parsed = |part: Value| serde_json::from_value(part).unwrap_or_else(|error| panic!("{method}: {error}"));
-        let freshness = serde_json::from_value(answer["freshness"].take()).unwrap_or_else(|error| panic!("{method}: {error}"));
+        let freshness =
+            serde_json::from_value(answer["freshness"].take()).unwrap_or_else(|error| panic!("{method}: {error}"));
         Ok((parsed(answer[view].take()), freshness))
     }
 }
@@ -58,7 +66,8 @@ impl<T: JsonTransport> TallyClient for JsonClient<T> {
     }
 
     async fn change_batch_quantity(&self, batch_ref: &str, quantity: i32) -> Answer<Outcome> {
-        self.call(ALLOCATION_COMMANDS, "ChangeBatchQuantity", json!({"batchRef": batch_ref, "quantity": quantity})).await
+        self.call(ALLOCATION_COMMANDS, "ChangeBatchQuantity", json!({"batchRef": batch_ref, "quantity": quantity}))
+            .await
     }
 
     async fn allocate(&self, order_id: &str, sku: &str, quantity: i32) -> Answer<Outcome> {
@@ -93,7 +102,8 @@ impl<T: JsonTransport> TallyClient for JsonClient<T> {
     }
 
     async fn get_allocations(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Allocations> {
-        self.call(ALLOCATION_QUERIES, "GetAllocations", json!({"orderId": order_id, "readAfter": wait(read_after)})).await
+        self.call(ALLOCATION_QUERIES, "GetAllocations", json!({"orderId": order_id, "readAfter": wait(read_after)}))
+            .await
     }
 
     async fn get_stock(&self, sku: &str, read_after: &ReadAfter) -> Answer<Stock> {

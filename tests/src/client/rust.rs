@@ -16,7 +16,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Allocations, Answer, Date, Error, NewOrder, Order, OrderFilter, OrderPage, Outcome, ReadAfter, Stock, TallyClient, WaitFor,
+    Allocations, Answer, Date, Error, NewOrder, Order, OrderFilter, OrderPage, Outcome, ReadAfter, Stock, TallyClient,
+    WaitFor,
 };
 
 mod convert;
@@ -41,7 +42,9 @@ impl RustClient {
     /// # Panics
     /// When called outside of a runtime.
     pub fn new(command_service: SocketAddr, query_service: SocketAddr) -> Self {
-        let channel = |address| Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI").connect_lazy();
+        let channel = |address| {
+            Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI").connect_lazy()
+        };
         Self {
             commands: channel(command_service),
             queries: channel(query_service),
@@ -205,7 +208,10 @@ impl TallyClient for RustClient {
     }
 
     async fn get_allocations(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Allocations> {
-        let message = allocation::GetAllocationsRequest { order_id: order_id.to_owned(), read_after: self::read_after(read_after) };
+        let message = allocation::GetAllocationsRequest {
+            order_id: order_id.to_owned(),
+            read_after: self::read_after(read_after),
+        };
         answer(self.stock_queries().get_allocations(self.request(message)).await)
     }
 
@@ -215,7 +221,8 @@ impl TallyClient for RustClient {
     }
 
     async fn get_order(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Order> {
-        let message = orders::GetOrderRequest { order_id: order_id.to_owned(), read_after: self::read_after(read_after) };
+        let message =
+            orders::GetOrderRequest { order_id: order_id.to_owned(), read_after: self::read_after(read_after) };
         answer(self.order_queries().get_order(self.request(message)).await)
     }
 

@@ -234,7 +234,10 @@ impl Stock {
     /// # Panics
     /// When it isn't there.
     pub fn batch(&self, batch_ref: &str) -> &Batch {
-        self.batches.iter().find(|batch| batch.batch_ref == batch_ref).unwrap_or_else(|| panic!("no batch {batch_ref} in {self:?}"))
+        self.batches
+            .iter()
+            .find(|batch| batch.batch_ref == batch_ref)
+            .unwrap_or_else(|| panic!("no batch {batch_ref} in {self:?}"))
     }
 }
 

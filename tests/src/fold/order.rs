@@ -66,7 +66,10 @@ impl PlacedOrder {
 fn item(item: &serde_json::Value) -> OrderItem {
     OrderItem {
         sku: item["sku"].as_str().unwrap_or_default().to_owned(),
-        quantity: item["quantity"].as_i64().and_then(|quantity| i32::try_from(quantity).ok()).expect("an item has a quantity"),
+        quantity: item["quantity"]
+            .as_i64()
+            .and_then(|quantity| i32::try_from(quantity).ok())
+            .expect("an item has a quantity"),
         unit_price: money(&item["unit_price"]),
         ..OrderItem::default()
     }
@@ -83,7 +86,8 @@ fn money(money: &serde_json::Value) -> Money {
 /// The sum in billionths: an i128 holds any sum that 200 lines can make.
 fn total(items: &[OrderItem]) -> Money {
     let billionths = |item: &OrderItem| {
-        i128::from(item.quantity) * (i128::from(item.unit_price.units) * 1_000_000_000 + i128::from(item.unit_price.nanos))
+        i128::from(item.quantity)
+            * (i128::from(item.unit_price.units) * 1_000_000_000 + i128::from(item.unit_price.nanos))
     };
     let sum: i128 = items.iter().map(billionths).sum();
     Money {

@@ -32,7 +32,13 @@ struct Line {
 
 impl Product {
     pub(super) fn new(sku: &str) -> Self {
-        Self { sku: sku.to_owned(), version: 0, batches: Vec::new(), lines: BTreeMap::new(), orders_seen: BTreeSet::new() }
+        Self {
+            sku: sku.to_owned(),
+            version: 0,
+            batches: Vec::new(),
+            lines: BTreeMap::new(),
+            orders_seen: BTreeSet::new(),
+        }
     }
 
     pub(super) fn take(&mut self, event: &StoredEvent) {
@@ -55,13 +61,15 @@ impl Product {
             "BatchReceived" => self.batch(event).eta = None,
             "Allocated" => {
                 self.batch(event);
-                let waited = self.lines.insert(order_id.clone(), Line { quantity: event.number("quantity"), batch_ref });
+                let waited =
+                    self.lines.insert(order_id.clone(), Line { quantity: event.number("quantity"), batch_ref });
                 let was_waiting = waited.as_ref().is_some_and(|line| line.batch_ref.is_none());
                 assert_eq!(was_waiting, event.payload["from_backorder"] == true, "was {waited:?}: {event:?}");
                 assert!(was_waiting || waited.is_none(), "a line has stock once: {event:?}");
             }
             "OutOfStock" => {
-                let before = self.lines.insert(order_id.clone(), Line { quantity: event.number("quantity"), batch_ref: None });
+                let before =
+                    self.lines.insert(order_id.clone(), Line { quantity: event.number("quantity"), batch_ref: None });
                 assert_eq!(before, None, "a line waits once: {event:?}");
             }
             "Deallocated" => {
@@ -88,7 +96,11 @@ impl Product {
     }
 
     fn allocated(&self, batch: &Arrived) -> i32 {
-        self.lines.values().filter(|line| line.batch_ref.as_ref() == Some(&batch.batch_ref)).map(|line| line.quantity).sum()
+        self.lines
+            .values()
+            .filter(|line| line.batch_ref.as_ref() == Some(&batch.batch_ref))
+            .map(|line| line.quantity)
+            .sum()
     }
 
     /// Never oversold.
@@ -121,14 +133,21 @@ impl Product {
         // None stands before any date.
         batches.sort_by_key(|batch| (batch.eta, batch.arrival));
         let available_until = |last: Option<Date>| {
-            batches.iter().filter(|batch| batch.eta.is_none() || batch.eta <= last).map(|batch| i64::from(batch.available)).sum()
+            batches
+                .iter()
+                .filter(|batch| batch.eta.is_none() || batch.eta <= last)
+                .map(|batch| i64::from(batch.available))
+                .sum()
         };
         let dates: BTreeSet<Date> = batches.iter().filter_map(|batch| batch.eta).collect();
         let waiting = self.lines.values().filter(|line| line.batch_ref.is_none());
         Stock {
             sku: self.sku.clone(),
             available_now: available_until(None),
-            available_by_date: dates.iter().map(|&date| AvailableByDate { date, available: available_until(Some(date)) }).collect(),
+            available_by_date: dates
+                .iter()
+                .map(|&date| AvailableByDate { date, available: available_until(Some(date)) })
+                .collect(),
             allocated: batches.iter().map(|batch| i64::from(batch.allocated)).sum(),
             backordered: waiting.map(|line| i64::from(line.quantity)).sum(),
             batches,

@@ -57,8 +57,30 @@ async fn odd_names_stay_what_they_are() {
     let tally = Tally::start().await;
     let client = tally.client();
     let odd = [
-        "'; DROP TABLE events; --", "\"quoted\" \\back\\slash", "{r7}", "{main:r0}", "a:b:c", "*?[a-z]", "%s %d %n", "../../etc", "order-1", "a/OPEN", "%2F", "null",
-        "مرحبا", "e\u{301}", "\u{e9}", "İ", "-1", "0", "a  b", "\u{200d}", "${HOME}", "$1", "𝕏", "NaN",
+        "'; DROP TABLE events; --",
+        "\"quoted\" \\back\\slash",
+        "{r7}",
+        "{main:r0}",
+        "a:b:c",
+        "*?[a-z]",
+        "%s %d %n",
+        "../../etc",
+        "order-1",
+        "a/OPEN",
+        "%2F",
+        "null",
+        "مرحبا",
+        "e\u{301}",
+        "\u{e9}",
+        "İ",
+        "-1",
+        "0",
+        "a  b",
+        "\u{200d}",
+        "${HOME}",
+        "$1",
+        "𝕏",
+        "NaN",
     ];
     let mut last = ReadAfter::nothing();
     for (number, name) in odd.iter().enumerate() {
@@ -88,7 +110,10 @@ async fn a_uuid_in_upper_case_is_the_same_order() {
     tally.stocked("b1", "LAMP", 10).await;
     let id = "0192F0C1-7E1B-7C11-8D2E-1F2A3B4C5D6E";
     let lower = id.to_lowercase();
-    let created = client.create_order(&NewOrder { order_id: id.to_owned(), ..NewOrder::of("c-1", &[("LAMP", 1)]) }).await.unwrap();
+    let created = client
+        .create_order(&NewOrder { order_id: id.to_owned(), ..NewOrder::of("c-1", &[("LAMP", 1)]) })
+        .await
+        .unwrap();
     assert_eq!(created.order_id, lower);
 
     assert_eq!(client.get_order(id, &created.seen()).await.unwrap().order_id, lower);

@@ -59,8 +59,20 @@ async fn a_date_that_is_not_in_the_calendar_is_refused() {
     let mut bench = Bench::new().await;
     let create = methods().into_iter().find(|method| method.name() == "CreateBatch").unwrap();
     let days = [
-        (2011, 2, 30), (2011, 2, 29), (1900, 2, 29), (2011, 4, 31), (2011, 13, 1), (0, 1, 1), (2011, 0, 1), (2011, 1, 0), (2011, 0, 0), (0, 0, 0),
-        (0, 2, 3), (10_000, 1, 1), (-1, 1, 1), (2011, -1, -1),
+        (2011, 2, 30),
+        (2011, 2, 29),
+        (1900, 2, 29),
+        (2011, 4, 31),
+        (2011, 13, 1),
+        (0, 1, 1),
+        (2011, 0, 1),
+        (2011, 1, 0),
+        (2011, 0, 0),
+        (0, 0, 0),
+        (0, 2, 3),
+        (10_000, 1, 1),
+        (-1, 1, 1),
+        (2011, -1, -1),
     ];
     for (year, month, day) in days {
         let mut request = good(&create.input());

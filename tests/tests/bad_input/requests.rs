@@ -66,7 +66,11 @@ fn walk(message: &MessageDescriptor, path: &[Step], found: &mut Vec<Place>) {
     for field in message.fields() {
         let mut path = path.to_vec();
         path.push(Step::Field(field.name().to_owned()));
-        found.push(Place { path: path.clone(), rule: rule(&field), is_text: matches!(field.kind(), Kind::String) && !field.is_list() });
+        found.push(Place {
+            path: path.clone(),
+            rule: rule(&field),
+            is_text: matches!(field.kind(), Kind::String) && !field.is_list(),
+        });
         if field.is_list() {
             path.push(Step::Index(0));
             if let Some(rule) = entry_rule(&field) {

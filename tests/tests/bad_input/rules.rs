@@ -107,7 +107,9 @@ impl Rule {
     /// Whether leaving the field out breaks it.
     pub(super) fn is_needed(self) -> bool {
         match self {
-            Self::Text { needed, .. } | Self::Uuid { needed } | Self::Nested { needed } | Self::List { needed, .. } => needed,
+            Self::Text { needed, .. } | Self::Uuid { needed } | Self::Nested { needed } | Self::List { needed, .. } => {
+                needed
+            }
             Self::Quantity { min } => min > 0,
             Self::AtLeast(least) => least > 0,
             Self::Currency | Self::Region | Self::Year | Self::Month | Self::Day | Self::StreamId => true,
@@ -172,7 +174,8 @@ impl Rule {
 }
 
 fn texts(max: usize, needed: bool) -> Vec<Value> {
-    let mut bad = ["a\0b", "\0", "a\nb", "a\tb", "\u{7}", "a\u{7f}", "a\u{85}b", "\u{1b}[31m"].map(Value::from).to_vec();
+    let mut bad =
+        ["a\0b", "\0", "a\nb", "a\tb", "\u{7}", "a\u{7f}", "a\u{85}b", "\u{1b}[31m"].map(Value::from).to_vec();
     bad.push("x".repeat(max + 1).into());
     bad.push("ü".repeat(max + 1).into());
     bad.push("x".repeat(FAR_TOO_LONG).into());

@@ -50,7 +50,14 @@ async fn a_damaged_token_is_refused() {
         // The last character has bits that mean nothing: a text that isn't the one handed out is refused all the same.
         names(&client.get_stock("LAMP", &ReadAfter::token(&damaged)).await.unwrap_err(), "read_after.token");
     }
-    for damaged in [&token[1..], &token[..token.len() - 1], &format!("{token}A"), &format!("{token}="), &format!(" {token}"), &token.repeat(2)] {
+    for damaged in [
+        &token[1..],
+        &token[..token.len() - 1],
+        &format!("{token}A"),
+        &format!("{token}="),
+        &format!(" {token}"),
+        &token.repeat(2),
+    ] {
         names(&client.get_stock("LAMP", &ReadAfter::token(damaged)).await.unwrap_err(), "read_after.token");
     }
 }
@@ -75,7 +82,8 @@ async fn a_page_token_of_another_list_is_refused() {
         let page = client.list_orders(&filter(customer, status), &last.seen()).await.unwrap();
         assert_ne!(page.next_page_token, "");
         for (other_customer, other_status) in lists.into_iter().filter(|other| *other != (customer, status)) {
-            let elsewhere = OrderFilter { page_token: page.next_page_token.clone(), ..filter(other_customer, other_status) };
+            let elsewhere =
+                OrderFilter { page_token: page.next_page_token.clone(), ..filter(other_customer, other_status) };
             names(&client.list_orders(&elsewhere, &ReadAfter::nothing()).await.unwrap_err(), "page_token");
         }
         // A receipt's token is none of a page.
@@ -93,11 +101,23 @@ async fn a_time_out_that_is_no_duration_is_refused() {
     tally.stocked("b1", "LAMP", 10).await;
     let channel = tally.query.channel();
     let get_stock = methods().into_iter().find(|method| method.name() == "GetStock").unwrap();
-    for (seconds, nanos) in [(1, -1), (-1, 1), (0, 0), (0, -1), (1, 1_000_000_000), (1, i32::MAX), (i64::MAX, 0), (i64::MIN, i32::MIN), (60, 1)] {
+    for (seconds, nanos) in [
+        (1, -1),
+        (-1, 1),
+        (0, 0),
+        (0, -1),
+        (1, 1_000_000_000),
+        (1, i32::MAX),
+        (i64::MAX, 0),
+        (i64::MIN, i32::MIN),
+        (60, 1),
+    ] {
         let timeout = Some(prost_types::Duration { seconds, nanos });
         let read_after = Some(consistency::ReadAfter { timeout, ..Default::default() });
         let request = GetStockRequest { sku: "LAMP".to_owned(), read_after };
-        let error = call(&channel, &get_stock, request.encode_to_vec()).await.expect_err(&format!("{seconds} s and {nanos} ns"));
+        let error = call(&channel, &get_stock, request.encode_to_vec())
+            .await
+            .expect_err(&format!("{seconds} s and {nanos} ns"));
         names(&error, "read_after.timeout");
     }
 }

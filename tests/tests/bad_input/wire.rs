@@ -13,7 +13,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(tally_api::FILE_DESCRIPTOR_SET).unwrap());
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(tally_api::FILE_DESCRIPTOR_SET).unwrap());
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -19,16 +19,26 @@ async fn story_5_an_order_is_created_and_allocated_in_one_commit() {
     let created = client.create_order(&order).await.unwrap();
 
     let id = created.order_id.as_str();
-    assert_eq!(created.lines, [line(id, "LAMP", 3, "LINE_STATUS_ALLOCATED", "b1"), line(id, "TABLE", 2, "LINE_STATUS_ALLOCATED", "b2")]);
+    assert_eq!(
+        created.lines,
+        [line(id, "LAMP", 3, "LINE_STATUS_ALLOCATED", "b1"), line(id, "TABLE", 2, "LINE_STATUS_ALLOCATED", "b2")]
+    );
     assert_eq!(created.receipt().stream_id, format!("order-{id}"));
     assert_eq!(created.receipt().stream_version, 1);
 
     let view = client.get_order(id, &created.seen()).await.unwrap();
-    assert_eq!((view.order_id.as_str(), view.customer_id.as_str(), view.status.as_str()), (id, "c-17", "ORDER_STATUS_OPEN"));
+    assert_eq!(
+        (view.order_id.as_str(), view.customer_id.as_str(), view.status.as_str()),
+        (id, "c-17", "ORDER_STATUS_OPEN")
+    );
     assert_eq!(view.total, Money::euros(7, 500_000_000));
     assert_eq!(view.shipping_address, order.shipping_address);
     assert_eq!(view.version, 1);
-    let items: Vec<_> = view.items.iter().map(|item| (item.sku.as_str(), item.quantity, item.status.as_str(), item.batch_ref.as_str())).collect();
+    let items: Vec<_> = view
+        .items
+        .iter()
+        .map(|item| (item.sku.as_str(), item.quantity, item.status.as_str(), item.batch_ref.as_str()))
+        .collect();
     assert_eq!(items, [("LAMP", 3, "ITEM_STATUS_ALLOCATED", "b1"), ("TABLE", 2, "ITEM_STATUS_ALLOCATED", "b2")]);
     let create_time = view.create_time.expect("a time");
     assert!(create_time.starts_with(&format!("{:04}-", Date::today().year)), "{create_time}");
@@ -39,7 +49,11 @@ async fn story_5_an_order_is_created_and_allocated_in_one_commit() {
     let last = log.events.last().unwrap();
     let together = log.of_command(last.command_id);
     assert_eq!(together.len(), 3);
-    assert_eq!(together.iter().map(|event| event.recorded_at).collect::<BTreeSet<_>>().len(), 1, "one commit has one time");
+    assert_eq!(
+        together.iter().map(|event| event.recorded_at).collect::<BTreeSet<_>>().len(),
+        1,
+        "one commit has one time"
+    );
     assert_eq!(last.position, created.receipt().position);
 }
 
@@ -108,7 +122,10 @@ async fn story_5_an_order_is_shipped_only_when_all_of_it_is_in_the_warehouse() {
     client.receive_batch("b2").await.unwrap();
     let shipped = client.ship_order(id).await.unwrap();
 
-    assert_eq!(shipped.lines, [line(id, "LAMP", 4, "LINE_STATUS_SHIPPED", "b1"), line(id, "TABLE", 2, "LINE_STATUS_SHIPPED", "b2")]);
+    assert_eq!(
+        shipped.lines,
+        [line(id, "LAMP", 4, "LINE_STATUS_SHIPPED", "b1"), line(id, "TABLE", 2, "LINE_STATUS_SHIPPED", "b2")]
+    );
     let seen = shipped.seen();
     let view = client.get_order(id, &seen).await.unwrap();
     assert_eq!(view.status, "ORDER_STATUS_SHIPPED");
@@ -145,7 +162,10 @@ async fn story_5_an_orders_lines_are_its_own() {
     // An order id that stock was asked for before is an order kept elsewhere.
     let elsewhere = uuid::Uuid::new_v4().to_string();
     client.allocate(&elsewhere, "LAMP", 1).await.unwrap();
-    let taken = client.create_order(&NewOrder { order_id: elsewhere, ..NewOrder::of("c-1", &[("LAMP", 1)]) }).await.unwrap_err();
+    let taken = client
+        .create_order(&NewOrder { order_id: elsewhere, ..NewOrder::of("c-1", &[("LAMP", 1)]) })
+        .await
+        .unwrap_err();
     assert!(taken.is(Code::AlreadyExists, "ORDER_EXISTS"), "{taken:?}");
 }
 

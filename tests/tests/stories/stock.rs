@@ -10,7 +10,9 @@ use super::line;
 async fn batch_of(client: &impl TallyClient, order_id: &str, seen: &ReadAfter) -> Option<String> {
     match client.get_allocations(order_id, seen).await {
         Ok(answer) => {
-            let [Allocation { batch_ref, .. }] = answer.allocations.as_slice() else { panic!("not one row: {answer:?}") };
+            let [Allocation { batch_ref, .. }] = answer.allocations.as_slice() else {
+                panic!("not one row: {answer:?}")
+            };
             Some(batch_ref.clone())
         }
         Err(error) if error.is(Code::NotFound, "ALLOCATIONS_NOT_FOUND") => None,
@@ -54,19 +56,19 @@ async fn story_4_a_line_that_fits_nowhere_waits_for_the_next_batch_that_fits_it(
     let client = tally.client();
     tally.stocked("small", "LAMP", 5).await;
 
-    let waiting = client.allocate("o1", "LAMP", 8).await.unwrap();
-    assert_eq!(waiting.line, Some(line("o1", "LAMP", 8, "LINE_STATUS_BACKORDERED", "")));
+    let waiting = client.allocate("o1", "LAMP", 6).await.unwrap();
+    assert_eq!(waiting.line, Some(line("o1", "LAMP", 6, "LINE_STATUS_BACKORDERED", "")));
     assert_eq!(batch_of(&client, "o1", &waiting.seen()).await, None);
-    assert_eq!(client.get_stock("LAMP", &waiting.seen()).await.unwrap().backordered, 8);
+    assert_eq!(client.get_stock("LAMP", &waiting.seen()).await.unwrap().backordered, 6);
 
     // A line that fits is not held up by one that waits.
     let fits = client.allocate("o2", "LAMP", 5).await.unwrap();
     assert_eq!(fits.line.unwrap().batch_ref, "small");
 
-    let too_small = client.create_batch("too-small", "LAMP", 7, None).await.unwrap();
+    let too_small = client.create_batch("too-small", "LAMP", 5, None).await.unwrap();
     assert_eq!(too_small.lines, []);
-    let served = client.create_batch("fits", "LAMP", 8, Some(Date::new(2030, 1, 1))).await.unwrap();
-    assert_eq!(served.lines, [line("o1", "LAMP", 8, "LINE_STATUS_ALLOCATED", "fits")]);
+    let served = client.create_batch("fits", "LAMP", 6, Some(Date::new(2030, 1, 1))).await.unwrap();
+    assert_eq!(served.lines, [line("o1", "LAMP", 6, "LINE_STATUS_ALLOCATED", "fits")]);
     assert_eq!(batch_of(&client, "o1", &served.seen()).await.as_deref(), Some("fits"));
 }
 
@@ -82,7 +84,8 @@ async fn story_4_a_line_that_is_freed_serves_the_backorders_in_their_order() {
 
     let freed = client.deallocate("holder", "LAMP").await.unwrap();
 
-    let released = Line { previous_batch_ref: "only".to_owned(), ..line("holder", "LAMP", 10, "LINE_STATUS_RELEASED", "") };
+    let released =
+        Line { previous_batch_ref: "only".to_owned(), ..line("holder", "LAMP", 10, "LINE_STATUS_RELEASED", "") };
     let expected = [
         released,
         line("first", "LAMP", 6, "LINE_STATUS_ALLOCATED", "only"),

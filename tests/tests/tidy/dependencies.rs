@@ -29,7 +29,10 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("tally-read-model", &[]),
     ("tally-runtime", &["tally-api"]),
     ("tally-event-store", &["tally-domain"]),
-    ("command-service", &["tally-domain", "tally-event-store", "tally-api", "tally-receipt", "tally-runtime", "tally-read-model"]),
+    (
+        "command-service",
+        &["tally-domain", "tally-event-store", "tally-api", "tally-receipt", "tally-runtime", "tally-read-model"],
+    ),
     ("projector", &["tally-domain", "tally-event-store", "tally-api", "tally-read-model", "tally-runtime"]),
     ("query-service", &["tally-api", "tally-read-model", "tally-receipt", "tally-runtime"]),
 ];
@@ -53,7 +56,10 @@ fn texts(values: &'static Value) -> BTreeSet<&'static str> {
 /// The names of what a package uses, tests and build scripts aside.
 fn used(package: &'static Value) -> BTreeSet<&'static str> {
     let dependencies = package["dependencies"].as_array().unwrap().iter();
-    dependencies.filter(|dependency| dependency["kind"].is_null()).filter_map(|dependency| dependency["name"].as_str()).collect()
+    dependencies
+        .filter(|dependency| dependency["kind"].is_null())
+        .filter_map(|dependency| dependency["name"].as_str())
+        .collect()
 }
 
 #[test]
@@ -85,7 +91,8 @@ fn only_the_stores_speak_to_the_stores() {
     for package in members() {
         let name = package["name"].as_str().unwrap();
         let used = used(package);
-        let drivers = [("sqlx", &["tally-event-store", "tally-servers"][..]), ("redis", &["tally-read-model", "tally-servers"])];
+        let drivers =
+            [("sqlx", &["tally-event-store", "tally-servers"][..]), ("redis", &["tally-read-model", "tally-servers"])];
         for (driver, allowed) in drivers {
             let may = allowed.contains(&name) || FREE.contains(&name);
             assert!(may || !used.contains(driver), "{name} uses {driver}");
@@ -99,7 +106,9 @@ fn versions_and_lints_are_the_workspaces() {
         let manifest = std::fs::read_to_string(package["manifest_path"].as_str().unwrap()).unwrap();
         let name = package["name"].as_str().unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name} has lints of its own");
-        let dependencies = manifest.split("\n[").filter(|section| section.starts_with("dependencies]") || section.starts_with("dev-dependencies]"));
+        let dependencies = manifest
+            .split("\n[")
+            .filter(|section| section.starts_with("dependencies]") || section.starts_with("dev-dependencies]"));
         for line in dependencies.flat_map(|section| section.lines().skip(1)).filter(|line| line.contains('=')) {
             assert!(line.contains("workspace = true"), "{name} has a version of its own: {line}");
         }

@@ -4,8 +4,19 @@ use super::dependencies::packages;
 
 /// Licences that are permissive.
 const PERMISSIVE: [&str; 13] = [
-    "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-1-Clause", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CDLA-Permissive-2.0", "ISC",
-    "MIT", "Unicode-3.0", "Zlib",
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-1-Clause",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
 ];
 /// Permissive too, and so named apart: public domain by another name.
 const PUBLIC_DOMAIN: [&str; 2] = ["Unlicense", "MIT-0"];
@@ -72,7 +83,13 @@ fn every_dependency_is_permissive() {
 
 #[test]
 fn an_expression_is_understood() {
-    for good in ["MIT", "MIT OR Apache-2.0", "MIT/GPL-3.0", "(MIT OR GPL-2.0) AND Unicode-3.0", "GPL-2.0 OR (ISC AND Apache-2.0 WITH LLVM-exception)"] {
+    for good in [
+        "MIT",
+        "MIT OR Apache-2.0",
+        "MIT/GPL-3.0",
+        "(MIT OR GPL-2.0) AND Unicode-3.0",
+        "GPL-2.0 OR (ISC AND Apache-2.0 WITH LLVM-exception)",
+    ] {
         assert!(is_permissive(good), "{good}");
     }
     for bad in ["GPL-3.0-only", "MIT AND MPL-2.0", "(MIT OR ISC) AND LGPL-2.1", "Apache-2.0 WITH Other-exception"] {

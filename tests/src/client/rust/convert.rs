@@ -6,8 +6,8 @@ use tally_api::google::r#type as google;
 use tally_api::orders::v1::{self as orders, ItemStatus, OrderStatus};
 
 use crate::client::{
-    Address, Allocation, Allocations, AvailableByDate, Batch, Date, Freshness, Line, Money, NewOrder, Order, OrderItem, OrderPage, OrderSummary,
-    Outcome, Receipt, Stock,
+    Address, Allocation, Allocations, AvailableByDate, Batch, Date, Freshness, Line, Money, NewOrder, Order, OrderItem,
+    OrderPage, OrderSummary, Outcome, Receipt, Stock,
 };
 
 pub(super) fn create_order(order: &NewOrder) -> orders::CreateOrderRequest {
@@ -44,7 +44,8 @@ impl From<consistency::Receipt> for Receipt {
 
 impl From<Option<consistency::Freshness>> for Freshness {
     fn from(freshness: Option<consistency::Freshness>) -> Self {
-        let consistency::Freshness { position, may_be_stale, token } = freshness.expect("every answer says how fresh it is");
+        let consistency::Freshness { position, may_be_stale, token } =
+            freshness.expect("every answer says how fresh it is");
         Self { position, may_be_stale, token }
     }
 }
@@ -113,7 +114,8 @@ impl From<google::PostalAddress> for Address {
 
 impl From<allocation::GetAllocationsResponse> for Allocations {
     fn from(answer: allocation::GetAllocationsResponse) -> Self {
-        let row = |row: allocation::Allocation| Allocation { sku: row.sku, batch_ref: row.batch_ref, quantity: row.quantity };
+        let row =
+            |row: allocation::Allocation| Allocation { sku: row.sku, batch_ref: row.batch_ref, quantity: row.quantity };
         Self { allocations: answer.allocations.into_iter().map(row).collect(), freshness: answer.freshness.into() }
     }
 }
