@@ -5,7 +5,7 @@
 CREATE TABLE log_head (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     log_id uuid NOT NULL DEFAULT gen_random_uuid(),
-    position bigint NOT NULL DEFAULT 0 CHECK (position >= 0)
+    position bigint NOT NULL DEFAULT 0
 );
 INSERT INTO log_head DEFAULT VALUES;
 
@@ -64,31 +64,48 @@ CREATE FUNCTION append_batch(
     OUT last_position bigint,
     OUT recorded_at timestamptz
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    head tid;
 BEGIN
-    UPDATE log_head AS head
-    SET position = head.position + cardinality(event_versions)
-    RETURNING head.position - cardinality(event_versions) + 1, head.position INTO first_position, last_position;
+    -- The last entry of the index is the row's newest version. While somebody keeps an old snapshot (a backup, a report),
+    -- its dead versions stay, a new one with each append, and a plain UPDATE would walk through all of them.
+    SELECT log_head.ctid INTO head FROM log_head ORDER BY log_head.singleton DESC LIMIT 1 FOR UPDATE;
+    UPDATE log_head
+    SET position = log_head.position + cardinality(event_versions)
+    WHERE log_head.ctid = head
+    RETURNING log_head.position - cardinality(event_versions) + 1, log_head.position
+    INTO STRICT first_position, last_position;
 
     -- Read with the head held, so that times follow positions (as far as the clock does).
     recorded_at := clock_timestamp();
 
-    -- A stream's first new version follows its last, and its new versions follow each other; what was only read has not
-    -- moved. Scalar subqueries, so that it is one probe of the index for each stream, whatever the planner thinks.
+    -- A stream's new versions follow each other and its last: the one before them is there. (That none of them is there,
+    -- the unique key says.) Here and below, scalar subqueries: one probe of an index for each row, whatever the planner
+    -- thinks of the tables' sizes; and equality on the whole key, since a search for the highest version reads a whole
+    -- page of the index.
     PERFORM FROM (
-        SELECT event.stream_id, min(event.version) - 1, max(event.version) - min(event.version) + 1 = count(*)
+        SELECT event.stream_id, min(event.version), max(event.version), count(*)
         FROM unnest(event_stream_ids, event_versions) AS event (stream_id, version)
         GROUP BY event.stream_id
-        UNION ALL
-        SELECT guard.stream_id, guard.version, true
-        FROM unnest(guard_stream_ids, guard_versions) AS guard (stream_id, version)
-    ) AS expected (stream_id, version, contiguous)
-    WHERE NOT expected.contiguous OR expected.version <> coalesce((
-        SELECT events.version FROM events
-        WHERE events.stream_id = expected.stream_id
-        ORDER BY events.version DESC LIMIT 1
-    ), 0);
+    ) AS new (stream_id, first, last, count)
+    WHERE new.last - new.first + 1 <> new.count OR new.first > 1 AND (
+        SELECT true FROM events WHERE events.stream_id = new.stream_id AND events.version = new.first - 1
+    ) IS NULL;
     IF FOUND THEN
         RAISE EXCEPTION 'a stream is not at the expected version' USING ERRCODE = 'TL001';
+    END IF;
+
+    -- What was only read has not moved: its version is there (version 0 always is) and the next one is not.
+    IF cardinality(guard_stream_ids) > 0 THEN
+        PERFORM FROM unnest(guard_stream_ids, guard_versions) AS guard (stream_id, version)
+        WHERE guard.version > 0 AND (
+            SELECT true FROM events WHERE events.stream_id = guard.stream_id AND events.version = guard.version
+        ) IS NULL OR (
+            SELECT true FROM events WHERE events.stream_id = guard.stream_id AND events.version = guard.version + 1
+        );
+        IF FOUND THEN
+            RAISE EXCEPTION 'a stream is not at the expected version' USING ERRCODE = 'TL001';
+        END IF;
     END IF;
 
     PERFORM FROM unnest(event_command_ids, event_command_events) AS command (command_id, events)
@@ -99,19 +116,15 @@ BEGIN
         RAISE EXCEPTION 'a command id is taken' USING ERRCODE = 'TL002';
     END IF;
 
+    -- The arrays go in lockstep; in the select list, since in FROM each would be copied into a table first.
     INSERT INTO events (
         position, version, recorded_at, command_id, command_events, content_hash,
         stream_id, event_type, payload, metadata
     )
     SELECT
-        first_position - 1 + event.ordinality, event.version, append_batch.recorded_at, event.command_id,
-        event.command_events, event.content_hash, event.stream_id, event.event_type, event.payload, event.metadata
-    FROM unnest(
-        event_stream_ids, event_versions, event_types, event_payloads, event_metadata,
-        event_command_ids, event_command_events, event_content_hashes
-    ) WITH ORDINALITY AS event (
-        stream_id, version, event_type, payload, metadata, command_id, command_events, content_hash, ordinality
-    );
+        generate_series(first_position, last_position), unnest(event_versions), append_batch.recorded_at,
+        unnest(event_command_ids), unnest(event_command_events), unnest(event_content_hashes),
+        unnest(event_stream_ids), unnest(event_types), unnest(event_payloads), unnest(event_metadata);
 
     IF cardinality(unchanged_command_ids) > 0 THEN
         PERFORM FROM unnest(unchanged_command_ids) AS command (command_id)
@@ -144,7 +157,7 @@ $$;
 
 -- Keeps everybody else from appending until the end of the caller's transaction.
 CREATE FUNCTION lock_head() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    SELECT position FROM log_head FOR UPDATE
+    SELECT position FROM log_head ORDER BY singleton DESC LIMIT 1 FOR UPDATE
 $$;
 
 -- Functions are everybody's by default.

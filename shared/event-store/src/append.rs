@@ -1,6 +1,6 @@
 //! The appending statement.
 //!
-//! Four hazards, and what keeps each away:
+//! Three hazards, and what keeps each away:
 //!
 //! - *Holes and disorder.* Positions come from the one row of `log_head`, updated first, inside the appending
 //!   statement. Its row lock makes the order of positions the order of commits, and a rollback gives positions back.
@@ -8,16 +8,14 @@
 //! - *A half-open transaction.* A future dropped around `BEGIN` can leave one in a pooled connection, into which the
 //!   next acknowledged insert falls and is lost (sqlx up to 0.9.0). So this is one statement with no `BEGIN`, run in a
 //!   task of its own that no caller can cancel: once polled, an append goes on whatever becomes of its caller.
-//! - *An answer before the commit.* Without `BEGIN`, Postgres commits after the result row, and what goes wrong then comes
-//!   after it too. sqlx's `fetch_one` returns with the row and would miss it, so the answer is read to its end.
 //! - *A gap in a stream.* Uniqueness of `(stream_id, version)` refuses a duplicate and lets a gap through, so
 //!   `append_batch` also checks that each stream's first new version follows its last.
 
 mod columns;
 
-use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt;
 use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 
 use self::columns::Columns;
@@ -92,11 +90,7 @@ pub(crate) async fn append(connection: &mut PgConnection, batch: &Batch) -> Resu
         .bind(unchanged.iter().map(|row| Json(row.standing)).bind_iter())
         .bind(guards.iter().map(|row| row.stream_id).bind_iter())
         .bind(guards.iter().map(|row| row.version).bind_iter());
-    let rows = statement.fetch_all(connection).await?;
-    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Appended {
-        first_position: unsigned(row, 0)?,
-        last_position: unsigned(row, 1)?,
-        recorded_at: sqlx::Row::try_get(row, 2)?,
-    })
+    // Without BEGIN, Postgres sends the row first and commits then; sqlx waits for the end of that, failed or not.
+    let row = statement.fetch_one(connection).await?;
+    Ok(Appended { first_position: unsigned(&row, 0)?, last_position: unsigned(&row, 1)?, recorded_at: row.try_get(2)? })
 }

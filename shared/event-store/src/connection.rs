@@ -175,9 +175,13 @@ impl Sessions {
             let session = Session { connection, opened_at: now, used_at: now };
             Ok((permit, session))
         };
-        timeout(self.acquire_timeout, acquire)
+        let acquired = timeout(self.acquire_timeout, acquire)
             .await
-            .unwrap_or_else(|_| Err(timed_out("no session within the time-out")))
+            .unwrap_or_else(|_| Err(timed_out("no session within the time-out")));
+        if acquired.is_err() {
+            self.forget_idle();
+        }
+        acquired
     }
 
     fn take_idle(&self) -> Option<Session> {

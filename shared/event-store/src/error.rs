@@ -100,8 +100,9 @@ impl Class {
         match state {
             // A lost race: unique keys, our own checks, serialization failures and deadlocks. Nothing was written.
             "23505" | VERSION_CONFLICT | COMMAND_CONFLICT | "40001" | "40P01" => Self::Conflict,
-            // A read-only server (a standby, or one being switched over), and locks or idle sessions timed out.
-            "25006" | "25P03" | "55P03" => Self::Unavailable,
+            // A read-only server (a standby, or one being switched over); a transaction that has failed before, or was idle
+            // for too long; a lock that was not to be had.
+            "25006" | "25P02" | "25P03" | "55P03" => Self::Unavailable,
             _ => match state.get(..2) {
                 // Connections, other rollbacks, resources (disk full, too many connections), operators (shutdown,
                 // cancel, time-out), and the system itself (I/O errors, a crash).

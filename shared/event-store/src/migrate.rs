@@ -16,7 +16,8 @@ const ROLE_ATTEMPTS_MAX: u32 = 20;
 /// Brings a log's schema up to date and gives its roles their rights. May be run again, and by two at once.
 ///
 /// The user of the URL becomes the owner and a member of both roles. It may be an ordinary one: it needs `CREATE` on the
-/// database, and `CREATEROLE` unless the roles are there and it is a member of them.
+/// database, and `CREATEROLE` unless the roles are there and it is a member of them. A service is better given a user of
+/// its own that is a member of one role only (`GRANT tally_main_append TO its_user`).
 pub async fn migrate(database_url: &str, log: &LogName) -> Result<(), Error> {
     let options = connect_options(database_url, log)?;
     let mut connection = options.connect().await?;

@@ -56,10 +56,11 @@ impl ReadStore {
 }
 
 pub(crate) async fn log_id(connection: &mut PgConnection) -> Result<Uuid, sqlx::Error> {
-    sqlx::query_scalar("SELECT log_id FROM log_head").fetch_one(connection).await
+    sqlx::query_scalar("SELECT log_id FROM log_head ORDER BY singleton DESC LIMIT 1").fetch_one(connection).await
 }
 
+/// From the events and not the head row, which leaves a dead version behind with each append.
 async fn head(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
-    let row = sqlx::query("SELECT position FROM log_head").fetch_one(connection).await?;
+    let row = sqlx::query("SELECT coalesce(max(position), 0) FROM events").fetch_one(connection).await?;
     unsigned(&row, 0)
 }

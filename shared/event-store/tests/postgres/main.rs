@@ -10,5 +10,6 @@ mod fixture;
 mod load;
 mod migrate;
 mod outage;
+mod plans;
 mod rights;
 mod tail;
