@@ -71,8 +71,10 @@ fn items(violations: &mut Violations, items: Vec<orders::Item>) -> Vec<Item> {
             }
         })
         .collect();
+    check_currency(violations, &items);
+    // A sum of what is wrong says nothing.
     if violations.count() == before {
-        check_sum(violations, &items);
+        check_total(violations, &items);
     }
     items
 }
@@ -82,8 +84,7 @@ fn price(violations: &mut Violations, field: &str, value: Option<google::Money>)
         violations.add(field, "must be given");
         return Money { currency_code: String::new(), units: 0, nanos: 0 };
     };
-    let code = &value.currency_code;
-    if code.len() != CURRENCY_CODE_LENGTH || !code.bytes().all(|letter| letter.is_ascii_uppercase()) {
+    if !is_currency_code(&value.currency_code) {
         violations.add(format!("{field}.currency_code"), "must be an ISO 4217 code such as EUR");
     }
     if value.units < 0 {
@@ -95,15 +96,22 @@ fn price(violations: &mut Violations, field: &str, value: Option<google::Money>)
     Money { currency_code: value.currency_code, units: value.units, nanos: value.nanos }
 }
 
-/// One currency, and a total that money can hold.
-fn check_sum(violations: &mut Violations, items: &[Item]) {
+/// Every item has the currency of the first.
+fn check_currency(violations: &mut Violations, items: &[Item]) {
+    let code = |item: &Item| item.unit_price.currency_code.clone();
+    let first = items.first().map(code).unwrap_or_default();
+    for (index, item) in items.iter().enumerate() {
+        if is_currency_code(&first) && is_currency_code(&code(item)) && code(item) != first {
+            let field = format!("items[{index}].unit_price.currency_code");
+            violations.add(field, "every item of an order has the same currency");
+        }
+    }
+}
+
+/// The total is one that money can hold.
+fn check_total(violations: &mut Violations, items: &[Item]) {
     let mut total: Option<Money> = None;
     for (index, item) in items.iter().enumerate() {
-        let field = format!("items[{index}].unit_price");
-        if total.as_ref().is_some_and(|total| total.currency_code != item.unit_price.currency_code) {
-            violations.add(format!("{field}.currency_code"), "every item of an order has the same currency");
-            return;
-        }
         let line = item.unit_price.checked_mul(item.quantity);
         let sum = match (total, line) {
             (Some(total), Some(line)) => total.checked_add(&line),
@@ -111,11 +119,16 @@ fn check_sum(violations: &mut Violations, items: &[Item]) {
             (Some(_), None) => None,
         };
         if sum.is_none() {
+            let field = format!("items[{index}].unit_price");
             violations.add(field, "the order's total would be more than money can hold");
             return;
         }
         total = sum;
     }
+}
+
+fn is_currency_code(code: &str) -> bool {
+    code.len() == CURRENCY_CODE_LENGTH && code.bytes().all(|letter| letter.is_ascii_uppercase())
 }
 
 fn address(violations: &mut Violations, value: google::PostalAddress) -> PostalAddress {

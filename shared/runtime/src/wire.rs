@@ -76,10 +76,10 @@ fn mended(status: &Status) -> Option<Status> {
     }
 }
 
-/// prost names the path as `Message.field: Nested.field: what is wrong`; the caller gets the fields of it.
+/// prost names the path from the inside: `Nested.field: Message.field: what is wrong`. The caller gets `field.field`.
 fn malformed(message: &str) -> Status {
     let refusal = Refusal::new(Code::InvalidArgument, "MALFORMED_MESSAGE", "the message can't be decoded");
-    let fields: Vec<&str> = message
+    let mut fields: Vec<&str> = message
         .strip_prefix(PROST_PREFIX)
         .unwrap_or_default()
         .split(": ")
@@ -89,6 +89,7 @@ fn malformed(message: &str) -> Status {
     if fields.is_empty() {
         return refusal.into();
     }
+    fields.reverse();
     refusal.bad_fields(vec![FieldViolation::new(fields.join("."), "can't be decoded")]).into()
 }
 
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn a_field_that_cannot_be_decoded_is_named() {
         let status = mended(&Status::internal(
-            "failed to decode Protobuf message: CreateOrderRequest.items: Item.sku: invalid string value: data is not UTF-8 encoded",
+            "failed to decode Protobuf message: Item.sku: CreateOrderRequest.items: invalid string value: data is not UTF-8 encoded",
         ))
         .expect("mended");
         assert_eq!(status.code(), Code::InvalidArgument);
