@@ -1,6 +1,7 @@
 //! The only place that constructs.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +16,7 @@ use tally_runtime::{
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tonic::service::Routes;
 
 use crate::config::{Action, CommandLine, ServeArgs};
@@ -104,10 +106,17 @@ impl App {
     /// # Errors
     /// When the transport fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        let stopped_at = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&stopped_at);
+        let shutdown = async move {
+            shutdown.await;
+            let _ = noted.set(Instant::now());
+        };
         let services = [ORDER_SERVICE, ALLOCATION_SERVICE];
         let served = serve(self.listening, self.routes, &services, self.readiness, self.drain_timeout, shutdown).await;
-        // With the last handle gone the sequencer finishes what it accepted, then ends.
-        if tokio::time::timeout(self.drain_timeout, self.sequencing).await.is_err() {
+        // With the last handle gone the sequencer finishes what it accepted, then ends. Connections that were cut still hold theirs.
+        let deadline = stopped_at.get().copied().unwrap_or_else(Instant::now) + self.drain_timeout;
+        if tokio::time::timeout_at(deadline, self.sequencing).await.is_err() {
             tracing::warn!("commands were still under way; their outcome is in the log");
         }
         for task in self.background {
