@@ -90,7 +90,7 @@ pub(crate) enum Failure {
     /// The domain's rules refuse it.
     Rejected(Rejection),
     /// The stream isn't at the version that the caller expects.
-    VersionMismatch { expected: u64, actual: u64 },
+    VersionMismatch { stream_id: String, expected: u64, actual: u64 },
     /// The command id came before, with other content.
     CommandIdReused,
     /// The named limit is reached; nothing was done.

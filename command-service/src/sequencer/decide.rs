@@ -65,7 +65,10 @@ pub(super) fn attempt(cache: &mut StateCache, ticket: Ticket) -> Attempt {
         Ok(decision) => {
             let actual = cache.version(&decision.stream);
             match ticket.submission.expected_version {
-                Some(expected) if expected != actual => Verdict::Refused(Failure::VersionMismatch { expected, actual }),
+                Some(expected) if expected != actual => {
+                    let stream_id = decision.stream.to_string();
+                    Verdict::Refused(Failure::VersionMismatch { stream_id, expected, actual })
+                }
                 Some(_) | None if decision.events.is_empty() => {
                     Verdict::Unchanged { stream: decision.stream, version: actual, standing: decision.standing }
                 }

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 
 use url::Url;
 
@@ -16,6 +16,17 @@ pub(crate) struct Addresses {
     pub(crate) projector: SocketAddr,
 }
 
+/// How to look behind the services.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    /// The file with the private Postgres's URL, if there is one.
+    pub(crate) psql_url: Option<PathBuf>,
+    /// The schema of the log's tables.
+    pub(crate) tables: String,
+    /// The line that rebuilds a projection.
+    pub(crate) rebuild: String,
+}
+
 const COMMANDS: &str = "tally.allocation.v1.AllocationCommandService";
 const QUERIES: &str = "tally.allocation.v1.AllocationQueryService";
 
@@ -27,7 +38,7 @@ const GET_STOCK: &str = r#"{"sku": "OAK-DESK"}"#;
 const LIST_ORDERS: &str = r#"{"customer_id": "c-17"}"#;
 
 /// What the user sees when all of it runs: where everything is, and lines that work when pasted.
-pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, private_url: Option<&Path>) -> String {
+pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, maintenance: &Maintenance) -> String {
     let mut text = String::from("\nTally runs. Ctrl-C stops it.\n\n");
     let mut row = |name: &str, place: &str, what: &str| {
         let _ = writeln!(text, "  {name:<10} {place:<17} {what}");
@@ -35,8 +46,12 @@ pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, 
     row("commands", &addresses.command.to_string(), "command-service: create, allocate, ship");
     row("queries", &addresses.query.to_string(), "query-service: orders, allocations, stock");
     row("projector", &addresses.projector.to_string(), "health only");
-    let postgres = match private_url {
-        Some(file) => format!("private; psql \"$(cat {})\"", shell_word(&file.display().to_string())),
+    let postgres = match &maintenance.psql_url {
+        Some(file) => format!(
+            "private; tables in schema {}; psql \"$(cat {})\"",
+            maintenance.tables,
+            shell_word(&file.display().to_string())
+        ),
         None => "yours".to_owned(),
     };
     row("Postgres", &host_of(&stores.database_url), &postgres);
@@ -55,7 +70,9 @@ pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, 
         let _ = writeln!(text, "  {:<10} (not in the project: {why})", "");
     }
     let _ = writeln!(text, "  logs       {folder}/logs\n\nPaste into another terminal:\n");
-    text + &calls(addresses)
+    text += &calls(addresses);
+    text += "  # Throw a projection's views away and let them be made again from the log, while all of it runs\n";
+    text + &format!("  {}\n", maintenance.rebuild)
 }
 
 fn calls(addresses: &Addresses) -> String {

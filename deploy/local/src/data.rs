@@ -70,8 +70,8 @@ fn lock(path: &Path) -> Result<File> {
             let owner = fs::read_to_string(&file).unwrap_or_default();
             let banner = fs::read_to_string(path.join("banner")).unwrap_or_default();
             bail!(
-                "Tally is running already on {} (process {owner}). Stop it with Ctrl-C where it runs, or: kill {owner}\n\
-                 For a second one beside it, name another folder: TALLY_DATA=/some/folder make run\n{banner}",
+                "{banner}\nTally is running already on {} (process {owner}): what it printed is above. Stop it with Ctrl-C where it runs, \
+                 or: kill {owner}\nFor a second one beside it, name another folder: TALLY_DATA=/some/folder make run",
                 path.display()
             )
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tally_event_store::{ReadOptions, ReadStore};
 
 use crate::args::RunArgs;
-use crate::banner::{Addresses, banner};
+use crate::banner::{Addresses, Maintenance, banner};
 use crate::compile::build;
 use crate::data::DataFolder;
 use crate::install::{self, Needed};
@@ -18,6 +18,7 @@ use crate::service::Service;
 use crate::signals::StopSignals;
 use crate::stores::Stores;
 use crate::supervise;
+use crate::tools::shell_word;
 
 /// A migration that is cut off is rolled back, and done again at the next start.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(5);
@@ -104,7 +105,17 @@ async fn start_and_watch(screen: &Screen, args: &RunArgs, data: &DataFolder, sta
         Some(_) => Some(data.write_private("database-url", &stores.database_url)?),
         None => None,
     };
-    let banner = banner(&addresses, stores, data, private_url.as_deref());
+    let settings_file = data.write_private("env", &private_settings(args, stores))?;
+    let maintenance = Maintenance {
+        psql_url: private_url,
+        tables: args.log.schema(),
+        rebuild: format!(
+            "(. {} && {} rebuild stock)",
+            shell_word(&settings_file.display().to_string()),
+            shell_word(&programs.join("projector").display().to_string())
+        ),
+    };
+    let banner = banner(&addresses, stores, data, &maintenance);
     data.write_private("banner", &banner)?;
     screen.line(&banner);
 
@@ -115,6 +126,20 @@ async fn start_and_watch(screen: &Screen, args: &RunArgs, data: &DataFolder, sta
         stores.keep_running(screen),
     )?;
     Ok(())
+}
+
+/// What a command line of the services needs to reach the private servers. A server of the user's is theirs to name.
+fn private_settings(args: &RunArgs, stores: &Stores) -> String {
+    let private = [
+        ("DATABASE_URL", stores.postgres.is_some().then_some(&stores.database_url)),
+        ("REDIS_URL", stores.redis.is_some().then_some(&stores.redis_url)),
+    ];
+    let servers = private.into_iter().filter_map(|(name, url)| Some((name, url?.as_str())));
+    let log = args.log.to_string();
+    servers
+        .chain([("TALLY_LOG", log.as_str())])
+        .map(|(name, value)| format!("export {name}={}\n", shell_word(value)))
+        .collect()
 }
 
 async fn migrate(screen: &Screen, args: &RunArgs, data: &DataFolder, stores: &Stores, programs: &Path) -> Result<()> {

@@ -44,7 +44,7 @@ pub enum Malformed {
     #[error("a token has {TOKEN_LENGTH} characters")]
     Length,
     /// Not base64url, or not in the one form that encoding gives.
-    #[error("the token has characters that no token has")]
+    #[error("this is not a token that was handed out")]
     Encoding,
     /// Not as it was handed out.
     #[error("the token was damaged on its way")]
