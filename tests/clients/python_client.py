@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.rpc import error_details_pb2  # noqa: F401 - makes the details' types known
 from grpc_status import rpc_status
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 40
 
 
 def stub(service, channels):

@@ -18,6 +18,20 @@ use crate::target_dir;
 
 /// How long a program that ends by itself may take.
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time-outs that only tests of outages leave as they are.
+const PATIENT: [&str; 10] = [
+    "COMMAND_WAIT_MS_MAX",
+    "DATABASE_ACQUIRE_MS_MAX",
+    "DATABASE_STATEMENT_MS_MAX",
+    "PROJECTOR_DATABASE_ACQUIRE_MS_MAX",
+    "PROJECTOR_DATABASE_STATEMENT_MS_MAX",
+    "PROJECTOR_REDIS_CONNECT_MS_MAX",
+    "PROJECTOR_REDIS_READ_MS_MAX",
+    "PROJECTOR_REDIS_WRITE_MS_MAX",
+    "REDIS_CONNECT_MS_MAX",
+    "REDIS_READ_MS_MAX",
+];
+const PATIENT_MS: &str = "20000";
 /// Any free port of this machine, and nobody else's.
 const FREE_PORT: &str = "127.0.0.1:0";
 
@@ -95,6 +109,10 @@ impl Tally {
             ("PROJECTOR_LISTEN", FREE_PORT.to_owned()),
             ("QUERY_LISTEN", FREE_PORT.to_owned()),
         ];
+        if let Servers::Shared { .. } = servers {
+            // These never go away, so whoever waits for them waits for a busy machine.
+            common.extend(PATIENT.map(|name| (name, PATIENT_MS.to_owned())));
+        }
         common.extend(environment.iter().map(|&(name, value)| (name, value.to_owned())));
         let launch = |program| Launch { program, arguments: vec!["serve".to_owned()], environment: common.clone() };
 

@@ -11,9 +11,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{root, target_dir};
 
-/// Shows that all of it is there.
-const CHECK: &str = "import grpc, grpc_status, grpc_tools, google.rpc.error_details_pb2";
-
 /// The environment.
 #[derive(Debug)]
 pub struct Venv {
@@ -32,19 +29,20 @@ impl Venv {
         &self.stubs
     }
 
-    fn is_complete(&self) -> bool {
-        let works = Command::new(self.program("python")).args(["-c", CHECK]).output();
-        works.is_ok_and(|output| output.status.success())
-            && self.program("grpcurl").exists()
-            && self.program("buf").exists()
+    fn is_complete(&self, wanted: &str) -> bool {
+        let installed = fs::read_to_string(self.stamp());
+        installed.is_ok_and(|installed| installed == wanted) && self.program("python").exists()
     }
 
-    fn install(&self) -> Result<()> {
+    /// What is installed, written when it is: `make test` looks at it, too.
+    fn stamp(&self) -> PathBuf {
+        self.folder.join("requirements.txt")
+    }
+
+    fn install(&self, requirements: &Path) -> Result<()> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&self.folder))?;
-        let requirements = root().join("tests/clients/requirements.txt");
-        run(Command::new(self.program("python"))
-            .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(requirements))
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        run(Command::new(self.program("python")).args(pip).arg(requirements))
     }
 
     fn generate_stubs(&self) -> Result<()> {
@@ -74,9 +72,11 @@ fn prepare() -> Result<Venv> {
     // Two test programs at once make it once.
     let lock = File::create(target.join("clients-venv.lock"))?;
     lock.lock()?;
-    if !venv.is_complete() {
-        venv.install()?;
-        ensure!(venv.is_complete(), "packages are missing after their installation");
+    let requirements = root().join("tests/clients/requirements.txt");
+    let wanted = fs::read_to_string(&requirements)?;
+    if !venv.is_complete(&wanted) {
+        venv.install(&requirements)?;
+        fs::write(venv.stamp(), wanted)?;
     }
     venv.generate_stubs()?;
     Ok(venv)

@@ -39,7 +39,7 @@ async fn dump_when_caught_up(tally: &Tally) -> Dump {
         let dump = dump(&mut tally.redis().await, &tally.log).await;
         let head = log.head.to_string().into_bytes();
         let caught_up = |name: &&str| dump.get(&format!("{name}:checkpoint")).is_some_and(|value| value[0] == head);
-        PROJECTIONS.iter().all(|name| caught_up(name)).then_some(())
+        PROJECTIONS.iter().all(caught_up).then_some(())
     })
     .await;
     dump(&mut redis, &tally.log).await

@@ -13,7 +13,7 @@ use super::{Answer, Error, JsonClient, details};
 use crate::clients_venv;
 
 /// How long a call may take, in seconds.
-const DEADLINE_SECONDS: &str = "20";
+const DEADLINE_SECONDS: &str = "40";
 
 /// Runs grpcurl for each call.
 #[derive(Debug)]

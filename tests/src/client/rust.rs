@@ -22,8 +22,8 @@ use super::{
 
 mod convert;
 
-/// How long a call may take unless it is told otherwise.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// How long a call may take unless it is told otherwise: longer than [`Outcome::seen`] waits.
+const DEADLINE: Duration = Duration::from_secs(40);
 
 /// The generated clients of all services, over one lazily made connection to each process.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::PATIENCE;
+
 /// A calendar date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
@@ -147,9 +149,9 @@ impl Outcome {
         self.receipt.as_ref().expect("a command that was carried out has a receipt")
     }
 
-    /// A query that must have seen this command.
+    /// A query that must have seen this command, however busy the machine is.
     pub fn seen(&self) -> ReadAfter {
-        ReadAfter::token(&self.receipt().token)
+        ReadAfter::token(&self.receipt().token).at_most(PATIENCE)
     }
 }
 
