@@ -62,7 +62,7 @@ impl Launcher {
         self.wait_for("Tally runs.");
         // The last line of it.
         until("the banner is whole", || {
-            self.output().iter().rev().take(2).any(|line| line.ends_with(" list")) || self.has_ended()
+            self.output().iter().rev().take(2).any(|line| line.ends_with(" rebuild stock)")) || self.has_ended()
         });
         self.output()
     }
