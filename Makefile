@@ -15,7 +15,7 @@ run: ## Run Tally here: installs what is missing, builds, starts all of it on pr
 test: ## Prove it: installs what is missing, builds, runs every test on real servers and real processes
 	cargo build --workspace --all-targets
 	$(BIN)/tally-local install --tests
-	TALLY_TEST_BINARIES=$(BIN) cargo test --workspace
+	TALLY_TEST_BINARIES=$(BIN) cargo test --workspace --no-fail-fast
 
 check: ## Check the style: formatting, lints, the protos, the tree's own rules
 	cargo fmt --check
