@@ -55,7 +55,10 @@ async fn postgres_goes_away(how: Away) {
     tally.stocked("b1", "LAMP", 100).await;
     let client = tally.client().deadline(DEADLINE);
     let order = client.create_order(&NewOrder::of("c-1", &[("LAMP", 1)])).await.unwrap();
-    client.get_order(&order.order_id, &order.seen()).await.unwrap();
+    // Each projection is to have seen it before anything goes away.
+    client.get_order(&order.order_id, &order.seen().or_fail()).await.unwrap();
+    client.get_stock("LAMP", &order.seen().or_fail()).await.unwrap();
+    client.get_allocations(&order.order_id, &order.seen().or_fail()).await.unwrap();
     until_all_are_ready(&tally).await;
 
     let postgres = tally.servers().postgres();
@@ -103,7 +106,10 @@ async fn redis_goes_away(how: Away) {
     tally.stocked("b1", "LAMP", 100).await;
     let client = tally.client().deadline(DEADLINE);
     let order = client.create_order(&NewOrder::of("c-1", &[("LAMP", 1)])).await.unwrap();
-    client.get_order(&order.order_id, &order.seen()).await.unwrap();
+    // Each projection is to have seen it before anything goes away.
+    client.get_order(&order.order_id, &order.seen().or_fail()).await.unwrap();
+    client.get_stock("LAMP", &order.seen().or_fail()).await.unwrap();
+    client.get_allocations(&order.order_id, &order.seen().or_fail()).await.unwrap();
     until_all_are_ready(&tally).await;
 
     let redis = tally.servers().redis();
