@@ -32,11 +32,12 @@ pub enum Batch {
 }
 
 impl Batch {
-    /// Takes in the next event.
-    pub fn evolve(&mut self, event: &Event) {
-        match event {
-            Event::BatchRefClaimed { sku, batch_ref: _ } => *self = Batch::Claimed { sku: sku.clone() },
-        }
+    /// Takes in the next event. Gives what it was before.
+    pub fn evolve(&mut self, event: &Event) -> Batch {
+        let next = match event {
+            Event::BatchRefClaimed { sku, batch_ref: _ } => Batch::Claimed { sku: sku.clone() },
+        };
+        std::mem::replace(self, next)
     }
 
     /// The SKU that it belongs to.

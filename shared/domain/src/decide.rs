@@ -1,7 +1,5 @@
 //! From a command to events, over all streams that it touches: what is in one stream alone is decided in that aggregate's module.
 
-use std::collections::HashSet;
-
 use crate::batch::{self, Batch};
 use crate::order::{self, Order};
 use crate::product::{self, Placement, Product};
@@ -21,8 +19,6 @@ pub struct Decision {
     pub events: Vec<(StreamId, Event)>,
     /// Where `events` is empty: what holds already, for the answer; not to append.
     pub standing: Vec<Event>,
-    /// The streams that the decision rests on and does not write.
-    pub reads: Vec<StreamId>,
 }
 
 /// The streams that `command` needs and `states` lacks. Empty: [`decide`] may be called. Ask again after loading: what is found in
@@ -39,7 +35,7 @@ pub fn missing_streams(command: &Command, states: &impl States) -> Vec<StreamId>
 ///
 /// When a stream that [`missing_streams`] names was not loaded: a decision on less would be a wrong one.
 pub fn decide(command: &Command, states: &impl States) -> Result<Decision, Rejection> {
-    let mut decision = match command {
+    let decision = match command {
         Command::CreateBatch { batch_ref, sku, quantity, eta } => {
             create_batch(states, batch_ref, sku, *quantity, *eta)?
         }
@@ -64,9 +60,6 @@ pub fn decide(command: &Command, states: &impl States) -> Result<Decision, Rejec
     if decision.events.len() > EVENTS_PER_COMMAND_MAX {
         return Err(Rejection::CommandTooLarge);
     }
-    decision.reads = needed_streams(command, states);
-    let written: HashSet<&StreamId> = decision.events.iter().map(|(stream, _)| stream).collect();
-    decision.reads.retain(|stream| !written.contains(stream));
     Ok(decision)
 }
 
@@ -151,7 +144,7 @@ fn ship_order(states: &impl States, order_id: &str) -> Result<Decision, Rejectio
 
 impl Decision {
     fn on(stream: StreamId) -> Decision {
-        Decision { stream, events: Vec::new(), standing: Vec::new(), reads: Vec::new() }
+        Decision { stream, events: Vec::new(), standing: Vec::new() }
     }
 
     fn of_order(order_id: &str, events: impl IntoIterator<Item = order::Event>) -> Decision {
@@ -176,8 +169,8 @@ impl Decision {
     }
 }
 
-/// All that is read for a command, as far as the loaded states tell.
-fn needed_streams(command: &Command, states: &impl States) -> Vec<StreamId> {
+/// All that is read for a command, as far as the loaded states tell. With nothing missing: all that its decision rests on.
+pub fn needed_streams(command: &Command, states: &impl States) -> Vec<StreamId> {
     let product = |sku: &str| StreamId::Product(sku.to_owned());
     match command {
         Command::CreateBatch { batch_ref, sku, .. } => vec![StreamId::Batch(batch_ref.clone()), product(sku)],

@@ -10,6 +10,7 @@ mod decide;
 mod event;
 mod money;
 mod rejection;
+mod snapshot;
 mod states;
 mod stream;
 
@@ -20,12 +21,13 @@ pub mod product;
 pub use address::PostalAddress;
 pub use command::{Command, is_own_order_id};
 pub use date::{Date, ParseDateError};
-pub use decide::{BATCHES_PER_SKU_MAX, Decision, EVENTS_PER_COMMAND_MAX, decide, missing_streams};
+pub use decide::{BATCHES_PER_SKU_MAX, Decision, EVENTS_PER_COMMAND_MAX, decide, missing_streams, needed_streams};
 pub use event::{Event, StoredEventError};
 pub use money::Money;
 pub use order::Item;
 pub use rejection::Rejection;
-pub use states::{States, StreamState};
+pub use snapshot::{SNAPSHOT_FORMAT, Snapshot};
+pub use states::{States, StreamState, Undo};
 pub use stream::{ParseStreamIdError, StreamId};
 
 #[cfg(test)]

@@ -77,9 +77,9 @@ pub(crate) struct Line {
 }
 
 impl Order {
-    /// Takes in the next event.
-    pub fn evolve(&mut self, event: &Event) {
-        *self = match event {
+    /// Takes in the next event. Gives what it was before.
+    pub fn evolve(&mut self, event: &Event) -> Order {
+        let next = match event {
             Event::OrderCreated { customer_id, items, .. } => Order::Open(OpenOrder {
                 customer_id: customer_id.clone(),
                 lines: items.iter().map(|item| Line { sku: item.sku.clone(), quantity: item.quantity }).collect(),
@@ -88,6 +88,7 @@ impl Order {
             Event::OrderShipped { .. } => Order::Shipped,
             Event::ExternalOrderRegistered { .. } => Order::External,
         };
+        std::mem::replace(self, next)
     }
 
     /// Its lines while they may still hold stock.

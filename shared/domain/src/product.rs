@@ -6,7 +6,9 @@ mod decide;
 mod open_batches;
 #[cfg(test)]
 mod picture;
+mod snapshot;
 mod state;
+mod undo;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,9 @@ use crate::Date;
 pub(crate) use decide::Placement;
 #[cfg(test)]
 pub(crate) use picture::{BatchPicture, Picture};
+pub(crate) use snapshot::Snapshot;
 pub use state::Product;
+pub use undo::Undo;
 
 /// What happens to a SKU's stock. A line is (order_id, sku).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

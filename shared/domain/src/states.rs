@@ -3,7 +3,7 @@ use std::hash::BuildHasher;
 
 use crate::batch::Batch;
 use crate::order::Order;
-use crate::product::Product;
+use crate::product::{self, Product};
 use crate::{Event, StreamId};
 
 /// The state of a stream: the fold of its events.
@@ -27,15 +27,29 @@ impl StreamState {
         }
     }
 
-    /// Takes in the stream's next event. Total: an event that can't be meant for this stream changes nothing.
-    pub fn evolve(&mut self, event: &Event) {
+    /// Takes in the stream's next event, and gives what [`StreamState::undo`] takes it back with. Total: an event that can't be meant for
+    /// this stream changes nothing.
+    pub fn evolve(&mut self, event: &Event) -> Undo {
         match (self, event) {
-            (StreamState::Order(order), Event::Order(event)) => order.evolve(event),
-            (StreamState::Product(product), Event::Product(event)) => product.evolve(event),
-            (StreamState::Batch(batch), Event::Batch(event)) => batch.evolve(event),
+            (StreamState::Order(order), Event::Order(event)) => Undo::Order(order.evolve(event)),
+            (StreamState::Product(product), Event::Product(event)) => Undo::Product(product.evolve(event)),
+            (StreamState::Batch(batch), Event::Batch(event)) => Undo::Batch(batch.evolve(event)),
             (StreamState::Order(_), Event::Product(_) | Event::Batch(_))
             | (StreamState::Product(_), Event::Order(_) | Event::Batch(_))
-            | (StreamState::Batch(_), Event::Order(_) | Event::Product(_)) => {}
+            | (StreamState::Batch(_), Event::Order(_) | Event::Product(_)) => Undo::Nothing,
+        }
+    }
+
+    /// Takes back the last event that was taken in and not taken back yet.
+    pub fn undo(&mut self, undo: Undo) {
+        match (self, undo) {
+            (StreamState::Order(order), Undo::Order(before)) => *order = before,
+            (StreamState::Product(product), Undo::Product(undo)) => product.undo(undo),
+            (StreamState::Batch(batch), Undo::Batch(before)) => *batch = before,
+            (_, Undo::Nothing)
+            | (StreamState::Order(_), Undo::Product(_) | Undo::Batch(_))
+            | (StreamState::Product(_), Undo::Order(_) | Undo::Batch(_))
+            | (StreamState::Batch(_), Undo::Order(_) | Undo::Product(_)) => {}
         }
     }
 
@@ -48,6 +62,19 @@ impl StreamState {
         };
         size_of::<StreamState>() + beyond_itself
     }
+}
+
+/// What takes an event back, in the state that took it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// The event changed nothing.
+    Nothing,
+    /// The order before it.
+    Order(Order),
+    /// What it changed in a product.
+    Product(product::Undo),
+    /// The batch reference before it.
+    Batch(Batch),
 }
 
 /// The states that a command is decided on.

@@ -1,8 +1,10 @@
+use std::cmp::Reverse;
 use std::iter::once;
+use std::sync::Arc;
 
 use super::Event;
 use super::open_batches::Rank;
-use super::state::{Allocation, Batch, Place, Product};
+use super::state::{Batch, Line, Place, Product};
 use crate::{BATCHES_PER_SKU_MAX, Date, EVENTS_PER_COMMAND_MAX, Rejection};
 
 /// What asking stock for a line comes to.
@@ -45,8 +47,9 @@ impl Product {
         if quantity == batch.quantity {
             return Ok(Vec::new());
         }
-        let (taken, left) = latest_beyond(batch, quantity);
-        let mut events: Vec<Event> = taken.iter().map(|line| self.taken_back(line, batch)).collect();
+        let (taken, left) = self.latest_beyond(rank.arrival, batch, quantity);
+        let mut events: Vec<Event> =
+            taken.iter().map(|(order_id, line)| self.taken_back(order_id, line, batch)).collect();
         events.push(Event::BatchQuantityChanged {
             batch_ref: batch_ref.to_owned(),
             sku: self.sku.clone(),
@@ -56,12 +59,12 @@ impl Product {
 
         let mut open = self.open.clone();
         open.set_free(rank, quantity.saturating_sub(left));
-        for line in taken.iter().rev() {
+        for (order_id, line) in taken.iter().rev() {
             let fit = open.first_fit(line.quantity);
             if let Some(fit) = fit {
                 open.set_free(fit, open.free(fit).saturating_sub(line.quantity));
             }
-            events.push(self.placed(&line.order_id, line.quantity, fit.map(|rank| rank.arrival)));
+            events.push(self.placed(order_id, line.quantity, fit.map(|rank| rank.arrival)));
         }
         events.extend(self.serve(batch_ref, open.free(rank)));
         Ok(events)
@@ -156,9 +159,9 @@ impl Product {
         }
     }
 
-    fn taken_back(&self, line: &Allocation, batch: &Batch) -> Event {
+    fn taken_back(&self, order_id: &str, line: &Line, batch: &Batch) -> Event {
         Event::Deallocated {
-            order_id: line.order_id.to_string(),
+            order_id: order_id.to_owned(),
             sku: self.sku.clone(),
             quantity: line.quantity,
             batch_ref: Some(batch.batch_ref.to_string()),
@@ -175,18 +178,25 @@ impl Product {
             from_backorder: true,
         })
     }
-}
 
-/// The latest allocations of a batch that must go for the others to fit into `quantity`, the latest first, and how much the others
-/// take. Stops where the command would be too large.
-fn latest_beyond(batch: &Batch, quantity: u32) -> (Vec<&Allocation>, u32) {
-    let mut left = batch.allocated;
-    let mut latest = batch.allocations.values().rev();
-    let mut taken = Vec::new();
-    while left > quantity && taken.len() <= EVENTS_PER_COMMAND_MAX {
-        let Some(allocation) = latest.next() else { break };
-        left = left.saturating_sub(allocation.quantity);
-        taken.push(allocation);
+    /// The latest allocations of a batch that must go for the others to fit into `quantity`, the latest first, and how much the others
+    /// take. Stops where the command would be too large. Batches hardly ever shrink below what is allocated, so their lines aren't kept
+    /// in order for it.
+    fn latest_beyond(&self, arrival: usize, batch: &Batch, quantity: u32) -> (Vec<(&Arc<str>, &Line)>, u32) {
+        let mut left = batch.allocated;
+        if left <= quantity {
+            return (Vec::new(), left);
+        }
+        let in_batch = |(_, line): &(_, &Line)| line.place == Place::InBatch { arrival };
+        let mut lines: Vec<_> = self.lines.iter().filter(in_batch).collect();
+        lines.sort_unstable_by_key(|(_, line)| Reverse(line.sequence));
+        let beyond = lines.iter().take(EVENTS_PER_COMMAND_MAX + 1).take_while(|(_, line)| {
+            let too_much = left > quantity;
+            left = if too_much { left.saturating_sub(line.quantity) } else { left };
+            too_much
+        });
+        let count = beyond.count();
+        lines.truncate(count);
+        (lines, left)
     }
-    (taken, left)
 }

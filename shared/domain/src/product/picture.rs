@@ -42,17 +42,17 @@ impl Product {
         let mut open = OpenBatches::default();
         let batches = self.batches.iter().enumerate().map(|(arrival, batch)| {
             assert_eq!(self.arrival(&batch.batch_ref), Some(arrival));
-            assert_eq!(batch.allocated, batch.allocations.values().map(|line| line.quantity).sum::<u32>());
+            let place = Place::InBatch { arrival };
+            let mut allocations: Vec<_> = self.lines.iter().filter(|(_, line)| line.place == place).collect();
+            allocations.sort_by_key(|(_, line)| line.sequence);
+            assert_eq!(batch.allocated, allocations.iter().map(|(_, line)| line.quantity).sum::<u32>());
             open.set_free(Rank { eta: batch.eta, arrival }, batch.free());
-            lines.extend(batch.allocations.iter().map(|(&sequence, line)| {
-                let place = Place::InBatch { arrival };
-                (line.order_id.clone(), Line { quantity: line.quantity, place, sequence })
-            }));
+            lines.extend(allocations.iter().map(|&(order_id, &line)| (order_id.clone(), line)));
             BatchPicture {
                 batch_ref: batch.batch_ref.to_string(),
                 quantity: batch.quantity,
                 eta: batch.eta,
-                lines: batch.allocations.values().map(|line| (line.order_id.to_string(), line.quantity)).collect(),
+                lines: allocations.iter().map(|(order_id, line)| (order_id.to_string(), line.quantity)).collect(),
             }
         });
         let batches = batches.collect();

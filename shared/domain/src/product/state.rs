@@ -1,9 +1,10 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Event;
 use super::backorders::Backorders;
 use super::open_batches::{OpenBatches, Rank};
+use super::undo::{ChangedBatch, MovedLine, Undo};
 use crate::Date;
 
 /// All that is known of a SKU, kept so that a decision takes O(log n) and copies nothing.
@@ -12,15 +13,15 @@ pub struct Product {
     pub(super) sku: String,
     /// In order of arrival. None ever goes, so an index here is a batch's arrival.
     pub(super) batches: Vec<Batch>,
-    arrivals: HashMap<Arc<str>, usize>,
+    pub(super) arrivals: HashMap<Arc<str>, usize>,
     pub(super) open: OpenBatches,
     /// By order id.
     pub(super) lines: HashMap<Arc<str>, Line>,
     pub(super) backorders: Backorders,
     /// How many lines have come or moved.
-    last_sequence: u64,
+    pub(super) last_sequence: u64,
     /// The length of all ids above.
-    text_bytes: usize,
+    pub(super) text_bytes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,21 +32,13 @@ pub(super) struct Batch {
     pub(super) allocated: u32,
     /// None: it is in the warehouse.
     pub(super) eta: Option<Date>,
-    /// What is allocated, by sequence: the last is the latest.
-    pub(super) allocations: BTreeMap<u64, Allocation>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Allocation {
-    pub(super) order_id: Arc<str>,
-    pub(super) quantity: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) quantity: u32,
     pub(super) place: Place,
-    /// Orders the lines of a batch, and those that wait.
+    /// Orders the lines of a batch, and those that wait: the latest has the highest.
     pub(super) sequence: u64,
 }
 
@@ -76,32 +69,30 @@ impl Product {
         }
     }
 
-    /// Takes in the next event.
-    pub fn evolve(&mut self, event: &Event) {
+    /// Takes in the next event. Gives what [`Product::undo`] takes it back with.
+    pub fn evolve(&mut self, event: &Event) -> Undo {
         match event {
             Event::BatchCreated { batch_ref, quantity, eta, sku: _ } => self.add_batch(batch_ref, *quantity, *eta),
             Event::BatchQuantityChanged { batch_ref, quantity, previous_quantity: _, sku: _ } => {
-                self.change_batch(self.arrival(batch_ref), |batch| batch.quantity = *quantity);
+                Undo::of_batch(self.change_batch(self.arrival(batch_ref), |batch| batch.quantity = *quantity))
             }
             Event::BatchReceived { batch_ref, sku: _ } => {
-                self.change_batch(self.arrival(batch_ref), |batch| batch.eta = None);
+                Undo::of_batch(self.change_batch(self.arrival(batch_ref), |batch| batch.eta = None))
             }
             Event::Allocated { order_id, batch_ref, quantity, from_backorder: _, sku: _ } => {
-                let order_id = self.release(order_id).unwrap_or_else(|| order_id.as_str().into());
-                self.put_in_batch(order_id, batch_ref, *quantity);
+                let arrival = self.arrival(batch_ref);
+                self.move_line(order_id, arrival.map(|arrival| (*quantity, Place::InBatch { arrival })))
             }
-            Event::Deallocated { order_id, quantity: _, batch_ref: _, sku: _ } => {
-                self.release(order_id);
-            }
+            Event::Deallocated { order_id, quantity: _, batch_ref: _, sku: _ } => self.move_line(order_id, None),
             Event::OutOfStock { order_id, quantity, sku: _ } => {
-                let order_id = self.release(order_id).unwrap_or_else(|| order_id.as_str().into());
-                self.put_in_queue(order_id, *quantity);
+                self.move_line(order_id, Some((*quantity, Place::Waiting)))
             }
             Event::Shipped { order_id, batch_ref, quantity, sku: _ } => {
-                self.release(order_id);
-                self.change_batch(self.arrival(batch_ref), |batch| {
+                let gone = self.move_line(order_id, None);
+                let shrunk = self.change_batch(self.arrival(batch_ref), |batch| {
                     batch.quantity = batch.quantity.saturating_sub(*quantity);
                 });
+                Undo { batch: shrunk, ..gone }
             }
         }
     }
@@ -111,75 +102,85 @@ impl Product {
     }
 
     pub(crate) fn footprint(&self) -> usize {
-        // An id is a block of its own with two counters and the allocator's share. A tree's nodes are about half to three quarters
-        // full, and every line has an entry in one.
+        // An id is a block of its own with two counters and the allocator's share. A tree's nodes are about half to three quarters full.
         let id = 4 * size_of::<usize>();
-        let line = id + 2 * size_of::<(u64, Allocation)>();
         let batch = id + size_of::<Batch>() + 2 * size_of::<(Rank, u32)>();
         self.text_bytes
             + self.lines.capacity() * size_of::<(Arc<str>, Line)>()
-            + self.lines.len() * line
+            + self.lines.len() * id
+            + self.backorders.len() * 2 * size_of::<(u64, Arc<str>)>()
             + self.batches.len() * batch
             + self.arrivals.capacity() * size_of::<(Arc<str>, usize)>()
     }
 
-    fn add_batch(&mut self, batch_ref: &str, quantity: u32, eta: Option<Date>) {
+    pub(super) fn add_batch(&mut self, batch_ref: &str, quantity: u32, eta: Option<Date>) -> Undo {
         if self.arrivals.contains_key(batch_ref) {
-            return;
+            return Undo::default();
         }
         let arrival = self.batches.len();
         let batch_ref: Arc<str> = batch_ref.into();
         self.text_bytes += batch_ref.len();
         self.arrivals.insert(Arc::clone(&batch_ref), arrival);
-        self.batches.push(Batch { batch_ref, quantity, allocated: 0, eta, allocations: BTreeMap::new() });
+        self.batches.push(Batch { batch_ref, quantity, allocated: 0, eta });
         self.open.set_free(Rank { eta, arrival }, quantity);
+        Undo { added_batch: true, ..Undo::default() }
     }
 
-    /// The one way in which a batch changes: its place among the open ones follows.
-    fn change_batch(&mut self, arrival: Option<usize>, change: impl FnOnce(&mut Batch)) {
-        let Some((arrival, batch)) = arrival.and_then(|arrival| Some((arrival, self.batches.get_mut(arrival)?))) else {
-            return;
-        };
-        let previous_eta = batch.eta;
+    /// The one way in which a batch changes: its place among the open ones follows. Gives how it was.
+    pub(super) fn change_batch(
+        &mut self,
+        arrival: Option<usize>,
+        change: impl FnOnce(&mut Batch),
+    ) -> Option<ChangedBatch> {
+        let arrival = arrival?;
+        let batch = self.batches.get_mut(arrival)?;
+        let before = ChangedBatch { arrival, quantity: batch.quantity, eta: batch.eta };
         change(batch);
-        if batch.eta != previous_eta {
-            self.open.set_free(Rank { eta: previous_eta, arrival }, 0);
+        if batch.eta != before.eta {
+            self.open.set_free(Rank { eta: before.eta, arrival }, 0);
         }
         self.open.set_free(Rank { eta: batch.eta, arrival }, batch.free());
+        Some(before)
     }
 
-    fn put_in_batch(&mut self, order_id: Arc<str>, batch_ref: &str, quantity: u32) {
-        let Some(arrival) = self.arrival(batch_ref) else { return };
-        let sequence = self.add_line(&order_id, quantity, Place::InBatch { arrival });
-        self.change_batch(Some(arrival), |batch| {
-            batch.allocated = batch.allocated.saturating_add(quantity);
-            batch.allocations.insert(sequence, Allocation { order_id, quantity });
-        });
-    }
-
-    fn put_in_queue(&mut self, order_id: Arc<str>, quantity: u32) {
-        let sequence = self.add_line(&order_id, quantity, Place::Waiting);
-        self.backorders.insert(quantity, sequence, order_id);
-    }
-
-    fn add_line(&mut self, order_id: &Arc<str>, quantity: u32, place: Place) -> u64 {
-        self.last_sequence += 1;
-        self.text_bytes += order_id.len();
-        self.lines.insert(Arc::clone(order_id), Line { quantity, place, sequence: self.last_sequence });
-        self.last_sequence
-    }
-
-    /// Takes the order's line out, wherever it is; gives its id back.
-    fn release(&mut self, order_id: &str) -> Option<Arc<str>> {
-        let (order_id, Line { quantity, place, sequence }) = self.lines.remove_entry(order_id)?;
-        self.text_bytes -= order_id.len();
-        match place {
-            Place::InBatch { arrival } => self.change_batch(Some(arrival), |batch| {
-                batch.allocated = batch.allocated.saturating_sub(quantity);
-                batch.allocations.remove(&sequence);
-            }),
-            Place::Waiting => self.backorders.remove(quantity, sequence),
+    /// Takes the order's line from wherever it is, and puts it where it is now, behind all that came before.
+    fn move_line(&mut self, order_id: &str, to: Option<(u32, Place)>) -> Undo {
+        let last_sequence = self.last_sequence;
+        let (order_id, before) = match self.take_out(order_id) {
+            Some((order_id, line)) => (order_id, Some(line)),
+            None => (order_id.into(), None),
+        };
+        if let Some((quantity, place)) = to {
+            self.last_sequence += 1;
+            self.put_in(Arc::clone(&order_id), Line { quantity, place, sequence: self.last_sequence });
         }
-        Some(order_id)
+        Undo { line: Some(MovedLine { order_id, before, last_sequence }), ..Undo::default() }
+    }
+
+    pub(super) fn put_in(&mut self, order_id: Arc<str>, line: Line) {
+        self.text_bytes += order_id.len();
+        match line.place {
+            Place::InBatch { arrival } => {
+                self.change_batch(Some(arrival), |batch| {
+                    batch.allocated = batch.allocated.saturating_add(line.quantity);
+                });
+            }
+            Place::Waiting => self.backorders.insert(line.quantity, line.sequence, Arc::clone(&order_id)),
+        }
+        self.lines.insert(order_id, line);
+    }
+
+    pub(super) fn take_out(&mut self, order_id: &str) -> Option<(Arc<str>, Line)> {
+        let (order_id, line) = self.lines.remove_entry(order_id)?;
+        self.text_bytes -= order_id.len();
+        match line.place {
+            Place::InBatch { arrival } => {
+                self.change_batch(Some(arrival), |batch| {
+                    batch.allocated = batch.allocated.saturating_sub(line.quantity);
+                });
+            }
+            Place::Waiting => self.backorders.remove(line.quantity, line.sequence),
+        }
+        Some((order_id, line))
     }
 }

@@ -92,7 +92,6 @@ fn the_same_line_again_changes_nothing_on_whichever_batch_it_is() {
     ];
     let decision = given(moved).when(TABLE.allocate("o1", 3)).then_standing(TABLE.allocated("o1", "b2", 3));
     assert_eq!(decision.stream, TABLE.stream());
-    assert_eq!(decision.reads, [TABLE.stream()]);
 }
 
 #[test]
@@ -123,7 +122,6 @@ fn an_order_has_a_line_in_each_of_several_skus() {
 fn an_order_kept_elsewhere_has_no_stream() {
     let decision = given([TABLE.created("b1", 5)]).when(TABLE.allocate("o1", 3)).then([TABLE.allocated("o1", "b1", 3)]);
     assert_eq!(decision.stream, TABLE.stream());
-    assert_eq!(decision.reads, []);
 }
 
 #[test]
@@ -132,16 +130,13 @@ fn a_uuid_that_tally_does_not_keep_is_registered_first() {
         .when(TABLE.allocate(OWN, 3))
         .then([registered(OWN), TABLE.allocated(OWN, "b1", 3)]);
     assert_eq!(decision.stream, TABLE.stream());
-    assert_eq!(decision.reads, []);
 }
 
 #[test]
 fn a_uuid_is_registered_once() {
-    let decision =
-        given([TABLE.created("b1", 5), LAMP.created("b2", 5), registered(OWN), TABLE.allocated(OWN, "b1", 3)])
-            .when(LAMP.allocate(OWN, 1))
-            .then([LAMP.allocated(OWN, "b2", 1)]);
-    assert_eq!(decision.reads, [on_order(OWN)]);
+    given([TABLE.created("b1", 5), LAMP.created("b2", 5), registered(OWN), TABLE.allocated(OWN, "b1", 3)])
+        .when(LAMP.allocate(OWN, 1))
+        .then([LAMP.allocated(OWN, "b2", 1)]);
 }
 
 #[test]
@@ -153,10 +148,9 @@ fn a_line_of_a_registered_uuid_follows_the_rules_of_orders_kept_elsewhere() {
 
 #[test]
 fn a_released_line_of_an_open_order_gets_stock_again() {
-    let decision = given([TABLE.created("b1", 5), order_created(OWN, [(TABLE, 3)])])
+    given([TABLE.created("b1", 5), order_created(OWN, [(TABLE, 3)])])
         .when(TABLE.allocate(OWN, 3))
         .then([TABLE.allocated(OWN, "b1", 3)]);
-    assert_eq!(decision.reads, [on_order(OWN)]);
 }
 
 #[test]

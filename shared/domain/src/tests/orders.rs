@@ -13,7 +13,6 @@ fn an_order_is_created_and_every_line_allocated() {
             LAMP.allocated(OWN, "b2", 1),
         ]);
     assert_eq!(decision.stream, on_order(OWN));
-    assert_eq!(decision.reads, []);
 }
 
 #[test]
@@ -99,15 +98,13 @@ fn cancelling_frees_every_line_and_serves_the_backorders() {
         LAMP.left_queue(OWN, 6),
     ]);
     assert_eq!(decision.stream, on_order(OWN));
-    assert_eq!(decision.reads, []);
 }
 
 #[test]
 fn cancelling_leaves_alone_a_line_that_was_released() {
-    let decision = given([TABLE.created("b1", 5), order_created(OWN, [(TABLE, 4)]), TABLE.allocated("o1", "b1", 4)])
+    given([TABLE.created("b1", 5), order_created(OWN, [(TABLE, 4)]), TABLE.allocated("o1", "b1", 4)])
         .when(cancel(OWN))
         .then([order_cancelled(OWN)]);
-    assert_eq!(decision.reads, [TABLE.stream()]);
 }
 
 #[test]
@@ -116,7 +113,6 @@ fn cancelling_again_changes_nothing() {
         .when(cancel(OWN))
         .then_nothing();
     assert_eq!(decision.stream, on_order(OWN));
-    assert_eq!(decision.reads, [on_order(OWN)]);
 }
 
 #[test]
@@ -165,7 +161,6 @@ fn an_order_ships_from_the_batches_that_hold_its_lines() {
         LAMP.shipped(OWN, "b2", 2),
     ]);
     assert_eq!(decision.stream, on_order(OWN));
-    assert_eq!(decision.reads, []);
 }
 
 #[test]
@@ -191,7 +186,6 @@ fn an_order_does_not_ship_while_a_line_is_released() {
 fn shipping_again_changes_nothing() {
     let decision = given([order_created(OWN, [(TABLE, 4)]), order_shipped(OWN)]).when(ship(OWN)).then_nothing();
     assert_eq!(decision.stream, on_order(OWN));
-    assert_eq!(decision.reads, [on_order(OWN)]);
 }
 
 #[test]

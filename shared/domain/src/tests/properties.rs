@@ -1,6 +1,6 @@
 //! What holds after any commands whatever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::collection::vec;
 use proptest::option;
@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::model::{Kept, Model};
-use super::scenario::{Entry, Log};
+use super::scenario::{Entry, Log, given};
 use super::vocabulary::*;
 use crate::order::Order;
 use crate::product::Picture;
-use crate::{Command, Decision, Event, Money, Rejection, StreamId, StreamState};
+use crate::{Command, Decision, Event, Money, Rejection, StreamId, StreamState, decide, needed_streams};
 
 const SKUS: [Sku; 2] = [TABLE, LAMP];
 
@@ -164,16 +164,63 @@ proptest! {
     }
 
     #[test]
-    fn a_decision_reads_what_it_does_not_write(commands in commands()) {
+    fn a_decision_rests_on_the_streams_that_are_needed_and_writes_no_other(commands in commands()) {
         let mut history = History::default();
         for command in &commands {
+            let decided = history.log.decide(command);
+            let needed = needed_streams(command, &history.log.0);
+            let only_needed: HashMap<_, _> = needed.iter().map(|id| (id.clone(), history.log.0[id].clone())).collect();
+            prop_assert_eq!(&decide(command, &only_needed), &decided);
             if let Ok(decision) = history.execute(command) {
                 prop_assert!(decision.events.is_empty() || decision.standing.is_empty());
-                let written = |stream: &StreamId| decision.events.iter().any(|(other, _)| other == stream);
-                prop_assert!(!decision.reads.iter().any(written));
-                prop_assert!(written(&decision.stream) || decision.reads.contains(&decision.stream));
+                prop_assert!(needed.contains(&decision.stream));
+                prop_assert!(decision.events.iter().all(|(stream, _)| needed.contains(stream)));
             }
         }
+    }
+
+    #[test]
+    fn events_that_are_taken_back_leave_nothing_behind(commands in commands(), kept in 0..60_usize) {
+        let mut history = History::default();
+        for command in &commands {
+            let _refused_or_not = history.execute(command);
+        }
+        let (kept, undone) = history.entries.split_at(kept.min(history.entries.len()));
+        let mut log = given(kept.iter().cloned());
+        for id in history.log.0.keys() {
+            log.0.entry(id.clone()).or_insert_with(|| StreamState::empty(id));
+        }
+        let before = log.clone();
+        let undos: Vec<_> = undone.iter().map(|(id, event)| (id, log.0.get_mut(id).expect("there").evolve(event))).collect();
+        for (id, undo) in undos.into_iter().rev() {
+            log.0.get_mut(id).expect("there").undo(undo);
+        }
+        prop_assert_eq!(&log, &before);
+        let pictures = |log: Log| History { log, entries: Vec::new() }.pictures();
+        prop_assert_eq!(pictures(log), pictures(before));
+    }
+
+    #[test]
+    fn a_state_made_from_its_snapshot_is_the_same_and_goes_on_the_same(commands in commands(), kept in 0..60_usize) {
+        let mut history = History::default();
+        for command in &commands {
+            let _refused_or_not = history.execute(command);
+        }
+        let (before, after) = history.entries.split_at(kept.min(history.entries.len()));
+        let mut log = given(before.iter().cloned());
+        for (id, state) in &mut log.0 {
+            let Some(snapshot) = state.to_snapshot() else { continue };
+            let text = serde_json::to_string(&snapshot).expect("JSON");
+            let restored = StreamState::from_snapshot(serde_json::from_str(&text).expect("a snapshot"));
+            prop_assert_eq!(&restored, &*state, "{}", id);
+            *state = restored;
+        }
+        for entry in after {
+            log.append(entry);
+        }
+        let empty = |id: &StreamId, state: &StreamState| *state == StreamState::empty(id);
+        history.log.0.retain(|id, state| !empty(id, state));
+        prop_assert_eq!(log, history.log);
     }
 
     #[test]

@@ -5,8 +5,12 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::scenario::given;
 use super::vocabulary::*;
-use crate::{Command, Date, Event, Item, Money, PostalAddress, StoredEventError, StreamId, batch, order, product};
+use crate::{
+    Command, Date, Event, Item, Money, PostalAddress, SNAPSHOT_FORMAT, StoredEventError, StreamId, batch, order,
+    product,
+};
 
 /// One event of each type, with every field filled.
 fn examples() -> Vec<Event> {
@@ -220,4 +224,20 @@ proptest! {
             prop_assert_eq!(stream.to_string().parse(), Ok(stream));
         }
     }
+}
+
+#[test]
+fn a_snapshot_is_stored_like_this_and_its_format_has_a_number() {
+    let state = given([
+        TABLE.created("b1", 10),
+        TABLE.created_due("b2", 5, "2011-01-02"),
+        TABLE.allocated("o1", "b2", 3),
+        TABLE.out_of_stock("o2", 11),
+    ]);
+    let mut snapshot = serde_json::to_value(state.0[&TABLE.stream()].to_snapshot()).expect("JSON");
+    snapshot["lines"].as_array_mut().expect("lines").sort_by_key(|line| line[2].as_u64());
+    let lines = json!([["o1", 3, 1, 1], ["o2", 11, 2, null]]);
+    let batches = json!([["b1", 10, null], ["b2", 5, "2011-01-02"]]);
+    assert_eq!(snapshot, json!({ "sku": "TABLE", "batches": batches, "lines": lines, "last_sequence": 2 }));
+    assert_eq!(SNAPSHOT_FORMAT, 1, "with another shape, or another meaning, goes another number");
 }

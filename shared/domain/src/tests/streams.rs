@@ -99,7 +99,7 @@ fn the_footprint_of_a_product_grows_by_more_than_its_ids_and_shrinks_with_its_li
     assert!((28 + 60..28 + 300).contains(&per_line), "{per_line} bytes a line");
 
     order_ids.iter().for_each(|order_id| log.append(&TABLE.out_of_stock(order_id, 1)));
-    assert_eq!(footprint(&log), full);
+    assert!(footprint(&log) > full, "a line that waits has its place in a queue as well");
     order_ids.iter().for_each(|order_id| log.append(&TABLE.left_queue(order_id, 1)));
     assert!(footprint(&log) - empty < (full - empty) / 2);
 }
