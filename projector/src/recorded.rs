@@ -32,7 +32,7 @@ impl From<StoredEvent> for Recorded {
             version: stored.version,
             command_id: stored.command_id,
             recorded_at: stored.recorded_at,
-            event: Event::from_stored(&stored.event_type, stored.payload),
+            event: Event::from_stored(&stored.event_type, &stored.payload),
             event_type: stored.event_type,
         }
     }

@@ -70,7 +70,10 @@ impl Log {
         let mut transaction = database.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let (id, head) = sqlx::query_as("SELECT log_id, position FROM log_head").fetch_one(&mut *transaction).await?;
         let rows = sqlx::query(
-            "SELECT position, stream_id, version, event_type, payload, command_id, command_events, recorded_at FROM events ORDER BY position",
+            "SELECT e.position, e.stream_id, e.version, e.event_type, e.payload::jsonb, e.command_id, c.event_count, e.recorded_at
+             FROM events AS e
+             LEFT JOIN commands AS c ON c.command_id = e.command_id AND c.position - c.event_count + 1 = e.position
+             ORDER BY e.position",
         )
         .fetch_all(&mut *transaction)
         .await?;
@@ -87,8 +90,9 @@ impl Log {
             })
         };
         let events = rows.iter().map(event).collect::<Result<_, _>>()?;
-        let unchanged =
-            sqlx::query_scalar("SELECT command_id FROM unchanged_commands").fetch_all(&mut *transaction).await?;
+        let unchanged = sqlx::query_scalar("SELECT command_id FROM commands WHERE event_count = 0")
+            .fetch_all(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(Self { id, head, events, unchanged: unchanged.into_iter().collect() })
     }

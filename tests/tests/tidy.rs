@@ -112,7 +112,8 @@ fn only_the_event_store_has_sql_on_events() {
         "from log_head",
         "update log_head",
         "append_batch(",
-        "unchanged_commands",
+        "from commands",
+        "from snapshots",
     ];
     let others = sources(&["rs", "sql"])
         .into_iter()

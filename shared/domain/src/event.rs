@@ -2,7 +2,7 @@ use std::iter::once;
 
 use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{batch, order, product};
@@ -28,8 +28,8 @@ impl Event {
         }
     }
 
-    /// Its fields, as they are stored beside the name.
-    pub fn payload(&self) -> Value {
+    /// Its fields as JSON, as they are stored beside the name.
+    pub fn payload(&self) -> String {
         match self {
             Event::Order(event) => fields(event.event_type(), event),
             Event::Product(event) => fields(event.event_type(), event),
@@ -38,7 +38,7 @@ impl Event {
     }
 
     /// Reads what was stored. A shape that later versions no longer write is made into today's here, before it is read.
-    pub fn from_stored(event_type: &str, payload: Value) -> Result<Event, StoredEventError> {
+    pub fn from_stored(event_type: &str, payload: &str) -> Result<Event, StoredEventError> {
         match event_type {
             "OrderCreated" | "OrderCancelled" | "OrderShipped" | "ExternalOrderRegistered" => {
                 read(event_type, payload).map(Event::Order)
@@ -67,13 +67,18 @@ pub enum StoredEventError {
     BadShape(String),
 }
 
-fn fields(event_type: &str, event: &impl Serialize) -> Value {
-    // Serde writes an enum as {"Name": {fields}}. Strings, numbers and lists of them: nothing in it can fail to be JSON.
-    let mut tagged = serde_json::to_value(event).expect("an event is plain data");
-    tagged[event_type].take()
+fn fields(event_type: &str, event: &impl Serialize) -> String {
+    // Strings, numbers and lists of them: nothing in it can fail to be JSON.
+    let mut tagged = serde_json::to_string(event).expect("an event is plain data");
+    // Serde writes an enum as {"Name":{fields}}.
+    tagged.drain(..event_type.len() + r#"{"":"#.len());
+    tagged.pop();
+    tagged
 }
 
-fn read<'de, E: Deserialize<'de>>(event_type: &str, payload: Value) -> Result<E, StoredEventError> {
-    let tagged = MapDeserializer::<_, serde_json::Error>::new(once((event_type, payload)));
-    E::deserialize(MapAccessDeserializer::new(tagged)).map_err(|_| StoredEventError::BadShape(event_type.to_owned()))
+fn read<'de, E: Deserialize<'de>>(event_type: &'de str, payload: &'de str) -> Result<E, StoredEventError> {
+    let bad_shape = |_: serde_json::Error| StoredEventError::BadShape(event_type.to_owned());
+    let fields: &RawValue = serde_json::from_str(payload).map_err(bad_shape)?;
+    let tagged = MapDeserializer::<_, serde_json::Error>::new(once((event_type, fields)));
+    E::deserialize(MapAccessDeserializer::new(tagged)).map_err(bad_shape)
 }

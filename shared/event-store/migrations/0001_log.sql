@@ -9,34 +9,54 @@ CREATE TABLE log_head (
 );
 INSERT INTO log_head DEFAULT VALUES;
 
--- Identifiers compare by bytes ("C"): faster, and the same on every machine whatever its locales.
+-- Identifiers compare by bytes ("C"): faster, and the same on every machine whatever its locales. Payloads and metadata are
+-- JSON as text: nothing here looks into them, and jsonb costs a sixth of the append (docs/decisions.md).
 CREATE TABLE events (
     position bigint CONSTRAINT events_position PRIMARY KEY,
     version bigint NOT NULL CHECK (version > 0),
     recorded_at timestamptz NOT NULL,
     command_id uuid NOT NULL,
-    -- The first event of a command stands for the command: how many events it has, which follow each other, and what
-    -- tells a repetition from another command under the same id. Null in the others.
-    command_events integer,
-    content_hash bytea,
     stream_id text COLLATE "C" NOT NULL,
     event_type text COLLATE "C" NOT NULL,
-    payload jsonb NOT NULL,
-    metadata jsonb NOT NULL,
-    CONSTRAINT events_stream_version UNIQUE (stream_id, version),
-    CONSTRAINT events_command_complete CHECK ((command_events IS NULL) = (content_hash IS NULL))
+    payload text NOT NULL,
+    metadata text NOT NULL,
+    CONSTRAINT events_stream_version UNIQUE (stream_id, version)
 );
-CREATE UNIQUE INDEX events_command_id ON events (command_id) WHERE command_events IS NOT NULL;
 
--- Acknowledged commands that changed nothing, kept so that they can be replayed.
-CREATE TABLE unchanged_commands (
+-- Acknowledged commands, so that a repeated one is answered as the first time; for as long as the window says.
+CREATE TABLE commands (
     command_id uuid PRIMARY KEY,
+    -- What tells a repetition from another command under the same id.
     content_hash bytea NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    -- How many events it has. They follow each other, the last at this position.
+    event_count integer NOT NULL,
+    position bigint NOT NULL,
+    -- A command that changed nothing has no events: the stream that its receipt names, and what already held.
+    stream_id text COLLATE "C",
+    version bigint,
+    standing text,
+    CHECK (event_count > 0 OR standing IS NOT NULL)
+);
+CREATE INDEX commands_unchanged ON commands (recorded_at) WHERE event_count = 0;
+
+-- The commands of events up to this position are forgotten.
+CREATE TABLE commands_pruned (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    position bigint NOT NULL DEFAULT 0
+);
+INSERT INTO commands_pruned DEFAULT VALUES;
+
+-- States of streams, so that a long one need not be read from its beginning. A cache: without them it is slower, and nothing else.
+CREATE TABLE snapshots (
     stream_id text COLLATE "C" NOT NULL,
+    -- What the state looks like and means. Each version of the program has its own.
+    format integer NOT NULL,
+    -- The last event in it.
     version bigint NOT NULL,
     position bigint NOT NULL,
-    recorded_at timestamptz NOT NULL,
-    standing jsonb NOT NULL
+    state text NOT NULL,
+    PRIMARY KEY (stream_id, format)
 );
 
 -- The only way to append. Who may execute it can write nothing otherwise, so a position cannot be forged.
@@ -47,17 +67,17 @@ CREATE FUNCTION append_batch(
     event_stream_ids text[],
     event_versions bigint[],
     event_types text[],
-    event_payloads jsonb[],
-    event_metadata jsonb[],
+    event_payloads text[],
+    event_metadata text[],
     event_command_ids uuid[],
-    event_command_events integer[],
-    event_content_hashes bytea[],
-    unchanged_command_ids uuid[],
-    unchanged_content_hashes bytea[],
-    unchanged_stream_ids text[],
-    unchanged_versions bigint[],
-    unchanged_positions bigint[],
-    unchanged_standing jsonb[],
+    command_ids uuid[],
+    command_content_hashes bytea[],
+    command_event_counts integer[],
+    -- How far into the batch a command's last event is; of one that changed nothing, the least position it may be given.
+    command_positions bigint[],
+    command_stream_ids text[],
+    command_versions bigint[],
+    command_standing text[],
     guard_stream_ids text[],
     guard_versions bigint[],
     OUT first_position bigint,
@@ -108,50 +128,28 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM FROM unnest(event_command_ids, event_command_events) AS command (command_id, events)
-    WHERE command.events IS NOT NULL AND (
-        SELECT true FROM unchanged_commands WHERE unchanged_commands.command_id = command.command_id
-    );
-    IF FOUND THEN
-        RAISE EXCEPTION 'a command id is taken' USING ERRCODE = 'TL002';
-    END IF;
-
     -- The arrays go in lockstep; in the select list, since in FROM each would be copied into a table first.
-    INSERT INTO events (
-        position, version, recorded_at, command_id, command_events, content_hash,
-        stream_id, event_type, payload, metadata
-    )
+    INSERT INTO events (position, version, recorded_at, command_id, stream_id, event_type, payload, metadata)
     SELECT
         generate_series(first_position, last_position), unnest(event_versions), append_batch.recorded_at,
-        unnest(event_command_ids), unnest(event_command_events), unnest(event_content_hashes),
-        unnest(event_stream_ids), unnest(event_types), unnest(event_payloads), unnest(event_metadata);
+        unnest(event_command_ids), unnest(event_stream_ids), unnest(event_types), unnest(event_payloads),
+        unnest(event_metadata);
 
-    IF cardinality(unchanged_command_ids) > 0 THEN
-        PERFORM FROM unnest(unchanged_command_ids) AS command (command_id)
-        WHERE (
-            SELECT true FROM events
-            WHERE events.command_id = command.command_id AND events.command_events IS NOT NULL
-        );
-        IF FOUND THEN
-            RAISE EXCEPTION 'a command id is taken' USING ERRCODE = 'TL002';
-        END IF;
-
-        -- What it found may have been appended by this same batch, at a position that nobody knew before.
-        INSERT INTO unchanged_commands (
-            command_id, content_hash, stream_id, version, position, recorded_at, standing
-        )
-        SELECT
-            command.command_id, command.content_hash, command.stream_id, command.version,
-            greatest(command.position, (
-                SELECT events.position FROM events
-                WHERE events.stream_id = command.stream_id AND events.version = command.version
-            )),
-            append_batch.recorded_at, command.standing
-        FROM unnest(
-            unchanged_command_ids, unchanged_content_hashes, unchanged_stream_ids, unchanged_versions,
-            unchanged_positions, unchanged_standing
-        ) AS command (command_id, content_hash, stream_id, version, position, standing);
-    END IF;
+    -- What a command that changed nothing has found may have been appended by this same batch, at a position that nobody
+    -- knew before.
+    INSERT INTO commands (command_id, content_hash, recorded_at, event_count, position, stream_id, version, standing)
+    SELECT
+        command.command_id, command.content_hash, append_batch.recorded_at, command.event_count,
+        CASE WHEN command.event_count > 0 THEN first_position - 1 + command.position
+        ELSE greatest(command.position, (
+            SELECT events.position FROM events
+            WHERE events.stream_id = command.stream_id AND events.version = command.version
+        )) END,
+        command.stream_id, command.version, command.standing
+    FROM unnest(
+        command_ids, command_content_hashes, command_event_counts, command_positions,
+        command_stream_ids, command_versions, command_standing
+    ) AS command (command_id, content_hash, event_count, position, stream_id, version, standing);
 END
 $$;
 
@@ -160,5 +158,53 @@ CREATE FUNCTION lock_head() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET sea
     SELECT position FROM log_head ORDER BY singleton DESC LIMIT 1 FOR UPDATE
 $$;
 
+-- Forgets the oldest commands that were recorded before a time, those of at most so many positions. Gives how many positions it
+-- went through, 0 when none is left or somebody else is at it. Locks no row that an append needs.
+CREATE FUNCTION prune_commands(recorded_before timestamptz, positions_max bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    pruned bigint;
+    last bigint;
+BEGIN
+    SELECT commands_pruned.position INTO pruned FROM commands_pruned FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM commands WHERE command_id IN (
+        SELECT commands.command_id FROM commands
+        WHERE event_count = 0 AND recorded_at < recorded_before ORDER BY recorded_at LIMIT positions_max
+    );
+    -- Times follow positions, so the first event that is too young ends it.
+    SELECT max(old.position) INTO last FROM (
+        SELECT events.position, events.recorded_at FROM events
+        WHERE events.position > pruned ORDER BY events.position LIMIT positions_max
+    ) AS old WHERE old.recorded_at < recorded_before;
+    IF last IS NULL THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM commands WHERE command_id = ANY (ARRAY(
+        SELECT events.command_id FROM events WHERE events.position > pruned AND events.position <= last
+    )) AND event_count > 0 AND commands.position <= last;
+    UPDATE commands_pruned SET position = last;
+    RETURN last - pruned;
+END
+$$;
+
+-- Keeps states that are newer than those that are there. Those of formats before the last one nobody reads any more.
+CREATE FUNCTION save_snapshots(
+    snapshot_format integer,
+    stream_ids text[],
+    versions bigint[],
+    positions bigint[],
+    states text[]
+) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM snapshots WHERE snapshots.stream_id = ANY (stream_ids) AND snapshots.format < snapshot_format - 1;
+    INSERT INTO snapshots (stream_id, format, version, position, state)
+    SELECT unnest(stream_ids), snapshot_format, unnest(versions), unnest(positions), unnest(states)
+    ON CONFLICT (stream_id, format) DO UPDATE
+    SET version = excluded.version, position = excluded.position, state = excluded.state
+    WHERE snapshots.version < excluded.version;
+$$;
+
 -- Functions are everybody's by default.
-REVOKE ALL ON FUNCTION append_batch, lock_head FROM PUBLIC;
+REVOKE ALL ON FUNCTION append_batch, lock_head, prune_commands, save_snapshots FROM PUBLIC;

@@ -13,9 +13,9 @@
 
 mod columns;
 
-use sqlx::postgres::PgBindIterExt;
-use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
+use sqlx::postgres::{PgArguments, PgBindIterExt};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
 use time::OffsetDateTime;
 
 use self::columns::Columns;
@@ -68,29 +68,31 @@ impl From<crate::Error> for Error {
 }
 
 const APPEND: &str = "SELECT first_position, last_position, recorded_at
-     FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+     FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 
 /// Appends on a connection that nobody can take away meanwhile.
 pub(crate) async fn append(connection: &mut PgConnection, batch: &Batch) -> Result<Appended, sqlx::Error> {
-    let Columns { events, unchanged, guards } = Columns::of(batch)?;
-    let statement = sqlx::query(APPEND)
+    // Without BEGIN, Postgres sends the row first and commits then; sqlx waits for the end of that, failed or not.
+    let row = statement(batch)?.fetch_one(connection).await?;
+    Ok(Appended { first_position: unsigned(&row, 0)?, last_position: unsigned(&row, 1)?, recorded_at: row.try_get(2)? })
+}
+
+fn statement(batch: &Batch) -> Result<Query<'static, Postgres, PgArguments>, sqlx::Error> {
+    let Columns { events, commands, guards } = Columns::of(batch)?;
+    Ok(sqlx::query(APPEND)
         .bind(events.iter().map(|row| row.stream_id).bind_iter())
         .bind(events.iter().map(|row| row.version).bind_iter())
         .bind(events.iter().map(|row| row.event_type).bind_iter())
-        .bind(events.iter().map(|row| Json(row.payload)).bind_iter())
-        .bind(events.iter().map(|row| Json(row.metadata)).bind_iter())
+        .bind(events.iter().map(|row| row.payload).bind_iter())
+        .bind(events.iter().map(|row| &*row.metadata).bind_iter())
         .bind(events.iter().map(|row| row.command_id).bind_iter())
-        .bind(events.iter().map(|row| row.command_events).bind_iter())
-        .bind(events.iter().map(|row| row.content_hash).bind_iter())
-        .bind(unchanged.iter().map(|row| row.command_id).bind_iter())
-        .bind(unchanged.iter().map(|row| row.content_hash).bind_iter())
-        .bind(unchanged.iter().map(|row| row.stream_id).bind_iter())
-        .bind(unchanged.iter().map(|row| row.version).bind_iter())
-        .bind(unchanged.iter().map(|row| row.position).bind_iter())
-        .bind(unchanged.iter().map(|row| Json(row.standing)).bind_iter())
+        .bind(commands.iter().map(|row| row.command_id).bind_iter())
+        .bind(commands.iter().map(|row| row.content_hash).bind_iter())
+        .bind(commands.iter().map(|row| row.event_count).bind_iter())
+        .bind(commands.iter().map(|row| row.position).bind_iter())
+        .bind(commands.iter().map(|row| row.stream_id).bind_iter())
+        .bind(commands.iter().map(|row| row.version).bind_iter())
+        .bind(commands.iter().map(|row| row.standing.as_deref()).bind_iter())
         .bind(guards.iter().map(|row| row.stream_id).bind_iter())
-        .bind(guards.iter().map(|row| row.version).bind_iter());
-    // Without BEGIN, Postgres sends the row first and commits then; sqlx waits for the end of that, failed or not.
-    let row = statement.fetch_one(connection).await?;
-    Ok(Appended { first_position: unsigned(&row, 0)?, last_position: unsigned(&row, 1)?, recorded_at: row.try_get(2)? })
+        .bind(guards.iter().map(|row| row.version).bind_iter()))
 }

@@ -1,6 +1,7 @@
 //! The writing side of a log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -9,23 +10,24 @@ use crate::batch::Batch;
 use crate::commands::{self, StoredCommand};
 use crate::connection::{AppendOptions, Sessions};
 use crate::error::Error;
-use crate::event::StoredStream;
 use crate::exclusive::ExclusiveAppend;
-use crate::load;
+use crate::load::{self, KnownStream, StoredStream};
 use crate::log_name::LogName;
-use crate::tail::log_id;
+use crate::snapshots::{self, NewSnapshot};
+use crate::tail::{head, log_id};
 
 /// Appends to a log, and reads what a decision needs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppendStore {
     sessions: Arc<Sessions>,
+    snapshot_format: i32,
 }
 
 impl AppendStore {
     /// Prepares the store. Postgres is first called when it is first needed.
     pub async fn connect(database_url: &str, log: &LogName, options: AppendOptions) -> Result<Self, Error> {
         let sessions = Sessions::new(database_url, log, &log.append_role(), &options)?;
-        Ok(Self { sessions: Arc::new(sessions) })
+        Ok(Self { sessions: Arc::new(sessions), snapshot_format: options.snapshot_format })
     }
 
     /// The identity of the log, made when it was migrated first.
@@ -44,17 +46,38 @@ impl AppendStore {
 
     /// Takes the head of the log for itself, so that nothing can come between reading, deciding and appending.
     ///
-    /// It has a connection of its own, which is closed when it is dropped; that lets go of the head.
+    /// It has a session of its own, which is closed when it is dropped before the append; that lets go of the head.
     pub async fn begin_exclusive(&self) -> Result<ExclusiveAppend, Error> {
-        Ok(ExclusiveAppend::begin(Arc::clone(&self.sessions)).await?)
+        Ok(ExclusiveAppend::begin(Arc::clone(&self.sessions), self.snapshot_format).await?)
     }
 
-    /// The streams, each once, in the order asked for. Those that do not exist come back empty.
-    pub async fn load(&self, stream_ids: &[String]) -> Result<Vec<StoredStream>, Error> {
-        let stream_ids = stream_ids.to_vec();
+    /// What the asker does not know of the streams yet, in the order asked for. Of those that do not exist, nothing.
+    pub async fn load(&self, known: Vec<KnownStream>) -> Result<Vec<StoredStream>, Error> {
+        let format = self.snapshot_format;
         let load =
-            self.sessions.run(move |connection| Box::pin(async move { load::load(connection, &stream_ids).await }));
+            self.sessions.run(move |connection| Box::pin(async move { load::load(connection, format, &known).await }));
         Ok(load.await?)
+    }
+
+    /// Keeps snapshots that are newer than those that are there; each stream at most once. A cache: to lose them costs time only.
+    pub async fn save_snapshots(&self, snapshots: Vec<NewSnapshot>) -> Result<(), Error> {
+        let format = self.snapshot_format;
+        let save = self
+            .sessions
+            .run(move |connection| Box::pin(async move { snapshots::save(connection, format, &snapshots).await }));
+        Ok(save.await?)
+    }
+
+    /// Forgets the oldest commands that are older than `window`, by the database's clock: those of at most `positions_max` positions.
+    /// Gives how many positions it went through; 0: nothing is left to forget, or somebody else is at it.
+    pub async fn prune_commands(&self, window: Duration, positions_max: u32) -> Result<u64, Error> {
+        let prune = self.sessions.run(move |connection| Box::pin(commands::prune(connection, window, positions_max)));
+        Ok(prune.await?)
+    }
+
+    /// The position of the log's last event, 0 when there is none.
+    pub async fn head(&self) -> Result<u64, Error> {
+        Ok(self.sessions.run(|connection| Box::pin(head(connection))).await?)
     }
 
     /// The versions of the streams, in the order asked for; 0 for one that does not exist.

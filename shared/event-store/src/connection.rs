@@ -41,6 +41,8 @@ pub struct AppendOptions {
     pub acquire_timeout: Duration,
     /// How long a statement may take on the server, waiting for other appends included.
     pub statement_timeout: Duration,
+    /// Of the snapshots that are loaded and saved. Those of other formats are as if they weren't there.
+    pub snapshot_format: i32,
 }
 
 /// Limits of a [`ReadStore`](crate::ReadStore).
@@ -56,7 +58,12 @@ pub struct ReadOptions {
 
 impl Default for AppendOptions {
     fn default() -> Self {
-        Self { connections_max: 4, acquire_timeout: Duration::from_secs(2), statement_timeout: Duration::from_secs(5) }
+        Self {
+            connections_max: 4,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+            snapshot_format: 0,
+        }
     }
 }
 
@@ -82,11 +89,16 @@ struct Session {
     used_at: Instant,
 }
 
-/// A connection outside of the pool, and the right to have it.
-#[derive(Debug)]
-pub(crate) struct ExclusiveConnection {
-    pub(crate) connection: PgConnection,
+/// A session with a transaction in it. Dropped, it is closed.
+pub(crate) struct ExclusiveSession {
+    session: Session,
     _permit: OwnedSemaphorePermit,
+}
+
+impl ExclusiveSession {
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.session.connection
+    }
 }
 
 impl fmt::Debug for Sessions {
@@ -131,7 +143,7 @@ impl Sessions {
     {
         let sessions = Arc::clone(self);
         in_own_task(async move {
-            let (_permit, mut session) = sessions.acquire().await?;
+            let (_permit, mut session) = sessions.acquire(&sessions.permits).await?;
             let result = sessions.answer(work(&mut session.connection)).await;
             match &result {
                 Err(error) if !leaves_session_clean(error) => sessions.forget_idle(),
@@ -142,15 +154,15 @@ impl Sessions {
         .await
     }
 
-    /// A connection that never comes back to be used again: it is closed when dropped.
-    pub(crate) async fn open_exclusive(&self) -> Result<ExclusiveConnection, sqlx::Error> {
-        let open = async {
-            let permit = permit(&self.exclusive_permits).await?;
-            Ok(ExclusiveConnection { connection: self.options.connect().await?, _permit: permit })
-        };
-        timeout(self.acquire_timeout, open)
-            .await
-            .unwrap_or_else(|_| Err(timed_out("no connection within the time-out")))
+    /// A session to begin a transaction in, on top of those for single statements.
+    pub(crate) async fn acquire_exclusive(&self) -> Result<ExclusiveSession, sqlx::Error> {
+        let (permit, session) = self.acquire(&self.exclusive_permits).await?;
+        Ok(ExclusiveSession { session, _permit: permit })
+    }
+
+    /// The transaction has ended in an orderly way.
+    pub(crate) fn put_back_exclusive(&self, exclusive: ExclusiveSession) {
+        self.put_back(exclusive.session);
     }
 
     /// Waits for an answer for a little longer than the server should need.
@@ -158,9 +170,9 @@ impl Sessions {
         timeout(self.answer_timeout, work).await.unwrap_or_else(|_| Err(timed_out("no answer within the time-out")))
     }
 
-    async fn acquire(&self) -> Result<(OwnedSemaphorePermit, Session), sqlx::Error> {
+    async fn acquire(&self, permits: &Arc<Semaphore>) -> Result<(OwnedSemaphorePermit, Session), sqlx::Error> {
         let acquire = async {
-            let permit = permit(&self.permits).await?;
+            let permit = permit(permits).await?;
             while let Some(mut session) = self.take_idle() {
                 if session.opened_at.elapsed() > SESSION_AGE_MAX {
                     continue;

@@ -99,7 +99,7 @@ impl Class {
     fn of_state(state: &str) -> Self {
         match state {
             // A lost race: unique keys, our own checks, serialization failures and deadlocks. Nothing was written.
-            "23505" | VERSION_CONFLICT | COMMAND_CONFLICT | "40001" | "40P01" => Self::Conflict,
+            "23505" | VERSION_CONFLICT | "40001" | "40P01" => Self::Conflict,
             // A read-only server (a standby, or one being switched over); a transaction that has failed before, or was idle
             // for too long; a lock that was not to be had.
             "25006" | "25P02" | "25P03" | "55P03" => Self::Unavailable,
@@ -115,8 +115,6 @@ impl Class {
 
 /// `append_batch`: a stream is not at the expected version.
 pub(crate) const VERSION_CONFLICT: &str = "TL001";
-/// `append_batch`: a command id is taken.
-pub(crate) const COMMAND_CONFLICT: &str = "TL002";
 
 #[cfg(test)]
 mod tests {
@@ -124,7 +122,7 @@ mod tests {
 
     #[test]
     fn states_are_told_apart_by_what_to_do() {
-        for state in ["23505", "TL001", "TL002", "40001", "40P01"] {
+        for state in ["23505", "TL001", "40001", "40P01"] {
             assert_eq!(Class::of_state(state), Class::Conflict, "{state}");
         }
         for state in ["08006", "25006", "40003", "53100", "53300", "57014", "57P01", "57P03", "58030"] {

@@ -4,10 +4,9 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::postgres::PgRow;
-use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -39,8 +38,8 @@ pub struct NewEvent {
     pub version: u64,
     /// The stored name of the event's type.
     pub event_type: &'static str,
-    /// The event's fields.
-    pub payload: Value,
+    /// The event's fields, as JSON.
+    pub payload: String,
 }
 
 /// An event as the log holds it.
@@ -54,27 +53,14 @@ pub struct StoredEvent {
     pub version: u64,
     /// The stored name of the event's type.
     pub event_type: String,
-    /// The event's fields.
-    pub payload: Value,
+    /// The event's fields, as JSON.
+    pub payload: String,
     /// Where the command came from that made the event.
     pub metadata: Metadata,
     /// The command that made the event.
     pub command_id: Uuid,
     /// When the event was appended, by the database's clock.
     pub recorded_at: OffsetDateTime,
-}
-
-/// A stream, whole. A stream that does not exist has version 0 and no events.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredStream {
-    /// The stream, e.g. `order-…`.
-    pub stream_id: String,
-    /// The version of its last event, 0 when there is none.
-    pub version: u64,
-    /// The position of its last event, 0 when there is none.
-    pub last_position: u64,
-    /// Its events by version.
-    pub events: Vec<StoredEvent>,
 }
 
 /// The columns of an event, in the order in which [`StoredEvent`] reads them, from a table called `e`.
@@ -85,9 +71,6 @@ macro_rules! event_columns {
 }
 pub(crate) use event_columns;
 
-/// How many columns that is: the index of the first one after them.
-pub(crate) const EVENT_COLUMNS: usize = 8;
-
 /// By index, since a look-up by name costs more than the rest of the decoding.
 impl FromRow<'_, PgRow> for StoredEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -96,8 +79,8 @@ impl FromRow<'_, PgRow> for StoredEvent {
             stream_id: row.try_get(1)?,
             version: unsigned(row, 2)?,
             event_type: row.try_get(3)?,
-            payload: row.try_get::<Json<_>, _>(4)?.0,
-            metadata: row.try_get::<Json<_>, _>(5)?.0,
+            payload: row.try_get(4)?,
+            metadata: from_json(row.try_get(5)?)?,
             command_id: row.try_get(6)?,
             recorded_at: row.try_get(7)?,
         })
@@ -113,6 +96,15 @@ pub(crate) fn unsigned(row: &PgRow, index: usize) -> Result<u64, sqlx::Error> {
 /// The reverse of [`unsigned`], for values that are bound to a statement.
 pub(crate) fn signed(value: u64) -> Result<i64, sqlx::Error> {
     i64::try_from(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// The reverse of [`from_json`].
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 impl fmt::Debug for NewEvent {

@@ -17,9 +17,10 @@ mod append_store;
 mod batch;
 mod exclusive;
 
-// Reading: for a decision, for a repeated command, and by position.
+// Reading: for a repeated command, for a decision (from a snapshot on, where there is one), and by position.
 mod commands;
 mod load;
+mod snapshots;
 mod tail;
 
 // Sessions of Postgres.
@@ -31,8 +32,10 @@ pub use batch::{Batch, Guard, NewCommand, Unchanged};
 pub use commands::{Outcome, StoredCommand};
 pub use connection::{AppendOptions, ReadOptions};
 pub use error::{Cause, Error};
-pub use event::{Metadata, NewEvent, StoredEvent, StoredStream};
+pub use event::{Metadata, NewEvent, StoredEvent};
 pub use exclusive::ExclusiveAppend;
+pub use load::{KnownStream, LoadedEvent, StoredSnapshot, StoredStream};
 pub use log_name::{InvalidLogName, LogName};
 pub use migrate::migrate;
+pub use snapshots::NewSnapshot;
 pub use tail::ReadStore;

@@ -1,13 +1,76 @@
-//! Loading streams.
+//! Loading streams, whole or from a version on.
 
-use std::collections::HashMap;
+use std::fmt;
 
-use futures::TryStreamExt;
-use sqlx::{FromRow, PgConnection};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
-use crate::event::{StoredEvent, StoredStream, event_columns, unsigned};
+use crate::event::{signed, unsigned};
 
-const LOAD: &str = concat!("SELECT ", event_columns!(), " FROM events AS e WHERE e.stream_id = ANY ($1)");
+/// A stream, and up to which version the asker knows it: 0 for not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownStream {
+    /// The stream, e.g. `order-…`.
+    pub stream_id: String,
+    /// The version after which its events are wanted.
+    pub version: u64,
+}
+
+/// What the asker did not know of a stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredStream {
+    /// The state to begin with instead of what is known; then come the events after it.
+    pub snapshot: Option<StoredSnapshot>,
+    /// Its further events by version.
+    pub events: Vec<LoadedEvent>,
+}
+
+/// An event, as far as a state needs it.
+#[derive(Clone, PartialEq)]
+pub struct LoadedEvent {
+    /// The event's number in its stream.
+    pub version: u64,
+    /// The event's place in the log.
+    pub position: u64,
+    /// The stored name of the event's type.
+    pub event_type: String,
+    /// The event's fields, as JSON.
+    pub payload: String,
+}
+
+/// A state of a stream, kept so that the events before need not be read.
+#[derive(Clone, PartialEq)]
+pub struct StoredSnapshot {
+    /// The version of the last event in it.
+    pub version: u64,
+    /// The position of that event.
+    pub position: u64,
+    /// As whoever took it wrote it.
+    pub state: String,
+}
+
+/// Who knows a stream is better served with as many events as this than with a new state.
+const EVENTS_BEFORE_SNAPSHOT: i64 = 4096;
+
+/// Only where its last event is the one that the log has there: a snapshot of another history is none.
+const SNAPSHOTS: &str = "
+    SELECT asked.place, snapshots.version, snapshots.position, snapshots.state
+    FROM unnest($1, $2) WITH ORDINALITY AS asked (stream_id, version, place)
+    JOIN snapshots ON snapshots.stream_id = asked.stream_id AND snapshots.format = $3
+    WHERE (asked.version = 0 OR snapshots.version > asked.version + $4) AND (
+        SELECT events.stream_id = snapshots.stream_id AND events.version = snapshots.version
+        FROM events WHERE events.position = snapshots.position
+    )";
+
+/// `OFFSET 0` keeps it one range of the index for each stream.
+const EVENTS: &str = "
+    SELECT asked.place, e.version, e.position, e.event_type, e.payload
+    FROM unnest($1, $2) WITH ORDINALITY AS asked (stream_id, version, place)
+    CROSS JOIN LATERAL (
+        SELECT events.version, events.position, events.event_type, events.payload FROM events
+        WHERE events.stream_id = asked.stream_id AND events.version > asked.version
+        ORDER BY events.version OFFSET 0
+    ) AS e";
 
 /// A scalar subquery, so that it is one probe of the index for each stream.
 const VERSIONS: &str = "
@@ -16,41 +79,31 @@ const VERSIONS: &str = "
     ), 0)
     FROM unnest($1) WITH ORDINALITY AS asked (stream_id, place) ORDER BY asked.place";
 
-/// The streams, each once, in the order asked for. Those that do not exist come back empty.
+/// What is not known of the streams yet, in the order asked for.
 pub(crate) async fn load(
     connection: &mut PgConnection,
-    stream_ids: &[String],
+    snapshot_format: i32,
+    known: &[KnownStream],
 ) -> Result<Vec<StoredStream>, sqlx::Error> {
-    let mut streams: Vec<StoredStream> = Vec::with_capacity(stream_ids.len());
-    let mut index_of: HashMap<&str, usize> = HashMap::with_capacity(stream_ids.len());
-    for stream_id in stream_ids {
-        index_of.entry(stream_id).or_insert_with(|| {
-            streams.push(StoredStream {
-                stream_id: stream_id.clone(),
-                version: 0,
-                last_position: 0,
-                events: Vec::new(),
-            });
-            streams.len() - 1
+    let stream_ids: Vec<&str> = known.iter().map(|known| known.stream_id.as_str()).collect();
+    let mut versions = known.iter().map(|known| signed(known.version)).collect::<Result<Vec<i64>, _>>()?;
+    let mut streams = vec![StoredStream::default(); known.len()];
+
+    let snapshots = sqlx::query(SNAPSHOTS).bind(&stream_ids).bind(&versions).bind(snapshot_format);
+    for row in snapshots.bind(EVENTS_BEFORE_SNAPSHOT).fetch_all(&mut *connection).await? {
+        let index = place(&row)?;
+        let snapshot =
+            StoredSnapshot { version: unsigned(&row, 1)?, position: unsigned(&row, 2)?, state: row.try_get(3)? };
+        versions[index] = signed(snapshot.version)?;
+        streams[index].snapshot = Some(snapshot);
+    }
+    for row in sqlx::query(EVENTS).bind(&stream_ids).bind(&versions).fetch_all(connection).await? {
+        streams[place(&row)?].events.push(LoadedEvent {
+            version: unsigned(&row, 1)?,
+            position: unsigned(&row, 2)?,
+            event_type: row.try_get(3)?,
+            payload: row.try_get(4)?,
         });
-    }
-
-    let mut rows = sqlx::query(LOAD).bind(stream_ids).fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        let event = StoredEvent::from_row(&row)?;
-        if let Some(&index) = index_of.get(event.stream_id.as_str()) {
-            streams[index].events.push(event);
-        }
-    }
-
-    for stream in &mut streams {
-        // They come in order, as the index has them, but nothing promises it; and a sort in Postgres would spill a long
-        // stream to disk.
-        stream.events.sort_by_key(|event| event.version);
-        if let Some(last) = stream.events.last() {
-            stream.version = last.version;
-            stream.last_position = last.position;
-        }
     }
     Ok(streams)
 }
@@ -59,4 +112,29 @@ pub(crate) async fn load(
 pub(crate) async fn versions(connection: &mut PgConnection, stream_ids: &[String]) -> Result<Vec<u64>, sqlx::Error> {
     let rows = sqlx::query(VERSIONS).bind(stream_ids).fetch_all(connection).await?;
     rows.iter().map(|row| unsigned(row, 0)).collect()
+}
+
+/// Which of those asked for a row is about.
+fn place(row: &PgRow) -> Result<usize, sqlx::Error> {
+    let place = usize::try_from(unsigned(row, 0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(place.saturating_sub(1))
+}
+
+impl fmt::Debug for LoadedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedEvent")
+            .field("version", &self.version)
+            .field("position", &self.position)
+            .field("event_type", &self.event_type)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoredSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredSnapshot")
+            .field("version", &self.version)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
 }

@@ -85,8 +85,8 @@ async fn grant_rights(connection: &mut PgConnection, log: &LogName) -> Result<()
          LOCK TABLE _sqlx_migrations IN EXCLUSIVE MODE;
          GRANT USAGE ON SCHEMA {schema} TO {append}, {read};
          GRANT SELECT ON log_head, events TO {append}, {read};
-         GRANT SELECT ON unchanged_commands TO {append};
-         GRANT EXECUTE ON FUNCTION append_batch, lock_head TO {append};
+         GRANT SELECT ON commands, snapshots TO {append};
+         GRANT EXECUTE ON FUNCTION append_batch, lock_head, prune_commands, save_snapshots TO {append};
          COMMIT"
     );
     Ok(execute(connection, statements).await?)

@@ -26,6 +26,7 @@ impl ReadStore {
             connections_max: options.connections_max,
             acquire_timeout: options.acquire_timeout,
             statement_timeout: options.statement_timeout,
+            ..AppendOptions::default()
         };
         let sessions = Sessions::new(database_url, log, &log.read_role(), &limits)?;
         Ok(Self { sessions: Arc::new(sessions) })
@@ -60,7 +61,7 @@ pub(crate) async fn log_id(connection: &mut PgConnection) -> Result<Uuid, sqlx::
 }
 
 /// From the events and not the head row, which leaves a dead version behind with each append.
-async fn head(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+pub(crate) async fn head(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let row = sqlx::query("SELECT coalesce(max(position), 0) FROM events").fetch_one(connection).await?;
     unsigned(&row, 0)
 }

@@ -155,7 +155,7 @@ proptest! {
         let mut folded = Log::default();
         for (stream, event) in &history.entries {
             let stored_name = stream.to_string().parse().expect("a stream id");
-            let stored = Event::from_stored(event.event_type(), event.payload()).expect("an event");
+            let stored = Event::from_stored(event.event_type(), &event.payload()).expect("an event");
             folded.append(&(stored_name, stored));
         }
         let empty = |id: &StreamId, state: &StreamState| *state == StreamState::empty(id);

@@ -67,21 +67,25 @@ fn number(event: &Event) -> usize {
     }
 }
 
+fn payload(event: &Event) -> Value {
+    serde_json::from_str(&event.payload()).expect("json")
+}
+
 #[test]
 fn every_event_is_stored_as_its_golden_file_says_and_read_back() {
     assert!(examples().iter().map(number).eq(0..12));
     insta::with_settings!({ omit_expression => true }, {
         for event in examples() {
-            insta::assert_json_snapshot!(event.event_type(), event.payload());
-            assert_eq!(Event::from_stored(event.event_type(), event.payload()), Ok(event));
+            insta::assert_json_snapshot!(event.event_type(), payload(&event));
+            assert_eq!(Event::from_stored(event.event_type(), &event.payload()), Ok(event));
         }
     });
 }
 
 #[test]
 fn fields_that_are_empty_are_not_stored() {
-    assert_eq!(TABLE.created("b1", 10).1.payload(), json!({"batch_ref": "b1", "sku": "TABLE", "quantity": 10}));
-    assert_eq!(TABLE.left_queue("o1", 3).1.payload(), json!({"order_id": "o1", "sku": "TABLE", "quantity": 3}));
+    assert_eq!(payload(&TABLE.created("b1", 10).1), json!({"batch_ref": "b1", "sku": "TABLE", "quantity": 10}));
+    assert_eq!(payload(&TABLE.left_queue("o1", 3).1), json!({"order_id": "o1", "sku": "TABLE", "quantity": 3}));
     assert_eq!(serde_json::to_value(PostalAddress::default()).expect("json"), json!({}));
 }
 
@@ -108,13 +112,13 @@ fn every_command_has_the_content_that_its_golden_file_says() {
 
 #[test]
 fn an_unknown_event_type_is_named() {
-    let unknown = Event::from_stored("OrderTeleported", json!({}));
+    let unknown = Event::from_stored("OrderTeleported", "{}");
     assert_eq!(unknown, Err(StoredEventError::UnknownType("OrderTeleported".to_owned())));
 }
 
 #[test]
 fn a_payload_of_another_shape_is_refused_and_nothing_of_it_is_shown() {
-    for payload in [json!({"order_id": "secret"}), json!({"order_id": ["secret"]}), json!("secret"), Value::Null] {
+    for payload in [r#"{"order_id":"secret"}"#, r#"{"order_id":["secret"]}"#, r#""secret""#, "null", "secret", ""] {
         let error = Event::from_stored("OrderCancelled", payload).expect_err("not the shape");
         assert_eq!(error, StoredEventError::BadShape("OrderCancelled".to_owned()));
         assert!(!format!("{error} {error:?}").contains("secret"));
@@ -123,9 +127,9 @@ fn a_payload_of_another_shape_is_refused_and_nothing_of_it_is_shown() {
 
 #[test]
 fn a_field_that_a_later_version_added_is_passed_over() {
-    let mut payload = order_shipped(OWN).1.payload();
+    let mut payload = payload(&order_shipped(OWN).1);
     payload["carrier"] = json!("later");
-    assert_eq!(Event::from_stored("OrderShipped", payload), Ok(order_shipped(OWN).1));
+    assert_eq!(Event::from_stored("OrderShipped", &payload.to_string()), Ok(order_shipped(OWN).1));
 }
 
 fn dates() -> impl Strategy<Value = Date> {
@@ -213,9 +217,7 @@ fn product_events() -> impl Strategy<Value = product::Event> {
 proptest! {
     #[test]
     fn every_event_survives_a_json_round_trip(event in events()) {
-        let text = event.payload().to_string();
-        let payload = serde_json::from_str(&text).expect("json");
-        prop_assert_eq!(Event::from_stored(event.event_type(), payload), Ok(event));
+        prop_assert_eq!(Event::from_stored(event.event_type(), &event.payload()), Ok(event));
     }
 
     #[test]

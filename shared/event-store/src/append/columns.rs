@@ -1,17 +1,17 @@
 //! A batch turned into the columns of the appending statement.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::batch::{Batch, Guard, NewCommand};
-use crate::event::{Metadata, signed};
+use crate::event::{signed, to_json};
 
 /// The rows of the statement's three sets of arrays, borrowed from the batch.
 pub(super) struct Columns<'b> {
     pub(super) events: Vec<EventRow<'b>>,
-    pub(super) unchanged: Vec<UnchangedRow<'b>>,
+    pub(super) commands: Vec<CommandRow<'b>>,
     pub(super) guards: Vec<GuardRow<'b>>,
 }
 
@@ -19,21 +19,22 @@ pub(super) struct EventRow<'b> {
     pub(super) stream_id: &'b str,
     pub(super) version: i64,
     pub(super) event_type: &'static str,
-    pub(super) payload: &'b Value,
-    pub(super) metadata: &'b Metadata,
+    pub(super) payload: &'b str,
+    pub(super) metadata: Rc<str>,
     pub(super) command_id: Uuid,
-    /// Only in a command's first event.
-    pub(super) command_events: Option<i32>,
-    pub(super) content_hash: Option<&'b [u8]>,
 }
 
-pub(super) struct UnchangedRow<'b> {
+/// A command that is remembered: for its events, or for what it found.
+pub(super) struct CommandRow<'b> {
     pub(super) command_id: Uuid,
     pub(super) content_hash: &'b [u8],
-    pub(super) stream_id: &'b str,
-    pub(super) version: i64,
+    pub(super) event_count: i32,
+    /// How far into the batch its last event is; without events, the least position it may be given.
     pub(super) position: i64,
-    pub(super) standing: &'b Value,
+    /// Only without events, this and what follows.
+    pub(super) stream_id: Option<&'b str>,
+    pub(super) version: Option<i64>,
+    pub(super) standing: Option<String>,
 }
 
 pub(super) struct GuardRow<'b> {
@@ -50,7 +51,7 @@ struct Written {
 impl<'b> Columns<'b> {
     /// Fails on what the log cannot hold, which only a bug can ask for.
     pub(super) fn of(batch: &'b Batch) -> Result<Self, sqlx::Error> {
-        let mut columns = Self { events: Vec::new(), unchanged: Vec::new(), guards: Vec::new() };
+        let mut columns = Self { events: Vec::new(), commands: Vec::new(), guards: Vec::new() };
         for command in &batch.commands {
             columns.add(command)?;
         }
@@ -60,32 +61,39 @@ impl<'b> Columns<'b> {
     }
 
     fn add(&mut self, command: &'b NewCommand) -> Result<(), sqlx::Error> {
-        let command_events = i32::try_from(command.events.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        for (index, event) in command.events.iter().enumerate() {
-            let first = index == 0;
+        let event_count = i32::try_from(command.events.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let metadata: Rc<str> = to_json(&command.metadata)?.into();
+        for event in &command.events {
             self.events.push(EventRow {
                 stream_id: &event.stream_id,
                 version: signed(event.version)?,
                 event_type: event.event_type,
                 payload: &event.payload,
-                metadata: &command.metadata,
+                metadata: Rc::clone(&metadata),
                 command_id: command.command_id,
-                command_events: first.then_some(command_events),
-                content_hash: first.then_some(&command.content_hash),
             });
         }
-        let Some(unchanged) = &command.unchanged else { return Ok(()) };
-        if command_events > 0 {
-            return Err(impossible("a command with events also changed nothing"));
-        }
-        self.unchanged.push(UnchangedRow {
+        let remembered = CommandRow {
             command_id: command.command_id,
             content_hash: &command.content_hash,
-            stream_id: &unchanged.stream_id,
-            version: signed(unchanged.version)?,
-            position: signed(unchanged.position)?,
-            standing: &unchanged.standing,
-        });
+            event_count,
+            position: signed(self.events.len() as u64)?,
+            stream_id: None,
+            version: None,
+            standing: None,
+        };
+        match &command.unchanged {
+            Some(_) if event_count > 0 => return Err(impossible("a command with events also changed nothing")),
+            Some(unchanged) => self.commands.push(CommandRow {
+                position: signed(unchanged.position)?,
+                stream_id: Some(&unchanged.stream_id),
+                version: Some(signed(unchanged.version)?),
+                standing: Some(to_json(&unchanged.standing)?),
+                ..remembered
+            }),
+            None if event_count > 0 => self.commands.push(remembered),
+            None => {}
+        }
         Ok(())
     }
 

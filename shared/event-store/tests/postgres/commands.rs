@@ -1,6 +1,9 @@
 //! Command ids: taken once, and what became of them found again.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use sqlx::Executor;
 use tally_event_store::{NewCommand, Outcome, append};
 use uuid::Uuid;
 
@@ -96,5 +99,55 @@ async fn a_command_that_changed_nothing_has_the_position_of_what_it_found() -> R
         }
     }
     assert_eq!(positions, [3, 0, 40]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn commands_older_than_the_window_are_forgotten_bit_by_bit() -> Result<()> {
+    let log = Log::fresh().await?;
+    let acts = [command(&[("order-1", 1), ("order-1", 2)]), command(&[("order-1", 3)]), command(&[("order-1", 4)])];
+    let ids: Vec<Uuid> = acts.iter().map(|command| command.command_id).collect();
+    let idle = unchanged("order-1", 3);
+    for command in acts {
+        log.append.append(batch([command])).await?;
+    }
+    log.append.append(batch([idle.clone()])).await?;
+    let age = "UPDATE events SET recorded_at = recorded_at - interval '1 day' WHERE version < 4;
+        UPDATE commands SET recorded_at = recorded_at - interval '1 day' WHERE version = 3";
+    log.owner().await?.execute(age).await?;
+
+    let known = async || -> Result<Vec<bool>> {
+        let mut known = Vec::new();
+        for id in ids.iter().chain([&idle.command_id]) {
+            known.push(!log.append.find_commands(&[*id]).await?.is_empty());
+        }
+        Ok(known)
+    };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(log.append.prune_commands(hour * 48, 100).await?, 0);
+    assert_eq!(known().await?, [true; 4]);
+    // The first position is not all of the first command.
+    assert_eq!(log.append.prune_commands(hour, 1).await?, 1);
+    assert_eq!(known().await?, [true, true, true, false]);
+    assert_eq!(log.append.prune_commands(hour, 1).await?, 1);
+    assert_eq!(known().await?, [false, true, true, false]);
+    assert_eq!(log.append.prune_commands(hour, 100).await?, 1);
+    assert_eq!(known().await?, [false, false, true, false]);
+    assert_eq!(log.append.prune_commands(hour, 100).await?, 0);
+    assert_eq!(log.read.head().await?, 4);
+    Ok(())
+}
+
+/// Another replica that prunes, or one that does nothing in the middle of it, holds up neither appends nor the pruning of others.
+#[tokio::test]
+async fn pruning_never_waits_and_no_append_waits_for_it() -> Result<()> {
+    let log = Log::fresh().await?;
+    log.given(&[("order-1", 1)]).await?;
+    let mut elsewhere = log.owner().await?;
+    elsewhere.execute("BEGIN; SELECT prune_commands(clock_timestamp(), 100)").await?;
+    assert_eq!(log.append.prune_commands(Duration::ZERO, 100).await?, 0);
+    log.given(&[("order-1", 2)]).await?;
+    elsewhere.execute("COMMIT").await?;
+    assert_eq!(log.append.prune_commands(Duration::ZERO, 100).await?, 1);
     Ok(())
 }

@@ -7,13 +7,13 @@ use anyhow::Result;
 use tally_event_store::{AppendOptions, AppendStore, LogName, ReadOptions, ReadStore, migrate};
 use tally_servers::{fresh_database, unique_log_name};
 
-use crate::fixture::{Log, batch, command};
+use crate::fixture::{Log, batch, command, known};
 
 const PASSWORD: &str = "hunter2-secret";
 
 fn options() -> AppendOptions {
     let short = Duration::from_millis(300);
-    AppendOptions { connections_max: 2, acquire_timeout: short, statement_timeout: short }
+    AppendOptions { connections_max: 2, acquire_timeout: short, statement_timeout: short, ..Default::default() }
 }
 
 /// Every error that URLs and logs of this kind lead to.
@@ -22,10 +22,10 @@ async fn errors_of(url: &str, log: &LogName) -> Vec<Box<dyn Error>> {
     match AppendStore::connect(url, log, options()).await {
         Ok(store) => {
             let mut nul = command(&[("order-secret", 1)]);
-            nul.events[0].payload = serde_json::json!({ "address": "\0 Baker Street" });
+            nul.events[0].payload = "{\"address\":\"\0 Baker Street\"}".to_owned();
             errors.extend(store.append(batch([nul])).await.err().map(Into::into));
             errors.extend(store.append(batch([command(&[("order-secret", 9)])])).await.err().map(Into::into));
-            errors.extend(store.load(&["order-secret\0".to_owned()]).await.err().map(Into::into));
+            errors.extend(store.load(known([("order-secret\0", 0)])).await.err().map(Into::into));
             errors.extend(store.begin_exclusive().await.err().map(Into::into));
         }
         Err(error) => errors.push(error.into()),
@@ -94,13 +94,13 @@ async fn no_text_shows_sql_hosts_keys_or_data() -> Result<()> {
 async fn debug_shows_no_payload_and_no_password() -> Result<()> {
     let log = Log::fresh().await?;
     let mut secret = command(&[("order-1", 1)]);
-    secret.events[0].payload = serde_json::json!({ "address": "Baker Street" });
+    secret.events[0].payload = r#"{"address":"Baker Street"}"#.to_owned();
     let secret = batch([secret]);
     log.append.append(secret.clone()).await?;
     let shown = format!(
         "{secret:?} {:?} {:?} {:?} {:?}",
         log.events().await?,
-        log.append.load(&["order-1".to_owned()]).await?,
+        log.append.load(known([("order-1", 0)])).await?,
         log.append.find_commands(&[secret.commands[0].command_id]).await?,
         (&log.append, &log.read, log.append.begin_exclusive().await?),
     );

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tally_event_store::{AppendOptions, AppendStore, Outcome, append};
 use tokio::time::timeout;
 
-use crate::fixture::{Log, append_options, batch, command, ensure_contiguous, eventually};
+use crate::fixture::{Log, append_options, batch, command, ensure_contiguous, eventually, known};
 
 /// How many sessions wait for a lock, as the server sees it.
 async fn waiting(owner: &mut PgConnection) -> Result<i64> {
@@ -31,7 +31,7 @@ async fn what_is_read_with_the_head_held_is_still_true_at_the_append() -> Result
     let rival = tokio::spawn(async move { store.append(batch([command(&[("order-1", 2)])])).await });
     eventually_waiting(&log, 1).await?;
 
-    assert_eq!(exclusive.load(&["order-1".to_owned()]).await?[0].version, 1);
+    assert_eq!(exclusive.load(known([("order-1", 0)])).await?[0].events.len(), 1);
     let found = exclusive.find_commands(&[earlier.command_id]).await?;
     assert!(matches!(&found[0].outcome, Outcome::Appended(events) if events.len() == 1));
     let appended = exclusive.append(batch([command(&[("order-1", 2)])])).await?;
@@ -59,14 +59,14 @@ async fn everyone_who_takes_the_head_gets_through_among_others_who_do_not() -> R
     let get_through = |_| async {
         for _ in 0..8 {
             let mut exclusive = store.begin_exclusive().await?;
-            let version = exclusive.load(&["product-hot".to_owned()]).await?[0].version;
+            let version = exclusive.load(known([("product-hot", 0)])).await?[0].events.len() as u64;
             exclusive.append(batch([command(&[("product-hot", version + 1)])])).await?;
         }
         anyhow::Ok(())
     };
     try_join_all((0..4).map(get_through)).await?;
     noise.abort();
-    assert_eq!(log.append.load(&["product-hot".to_owned()]).await?[0].version, 32);
+    assert_eq!(log.append.load(known([("product-hot", 0)])).await?[0].events.len(), 32);
     ensure_contiguous(&log.events().await?)
 }
 
@@ -85,7 +85,7 @@ async fn who_is_dropped_lets_go_of_the_head() -> Result<()> {
     let log = Log::fresh().await?;
     for version in 1..=10 {
         let mut exclusive = log.append.begin_exclusive().await?;
-        exclusive.load(&["order-1".to_owned()]).await?;
+        exclusive.load(known([("order-1", 0)])).await?;
         drop(exclusive);
         assert_eq!(log.given(&[("order-1", version)]).await?.first_position, version);
     }
@@ -121,4 +121,34 @@ async fn who_holds_the_head_and_does_nothing_loses_it_in_time() -> Result<()> {
     assert!(matches!(result, Err(append::Error::Unavailable(_))), "{result:?}");
     assert_eq!(log.read.head().await?, 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn who_holds_the_head_sees_all_that_came_before_and_where_it_ends() -> Result<()> {
+    let log = Log::fresh().await?;
+    log.given(&[("order-1", 1), ("product-a", 1)]).await?;
+    log.given(&[("product-a", 2)]).await?;
+    let mut exclusive = log.append.begin_exclusive().await?;
+    assert_eq!(exclusive.head(), 3);
+    let seen = exclusive.read_after(1).await?;
+    let places: Vec<_> = seen.iter().map(|(id, event)| (id.as_str(), event.version, event.position)).collect();
+    assert_eq!(places, [("product-a", 1, 2), ("product-a", 2, 3)]);
+    Ok(())
+}
+
+/// Contended replicas take the head for every batch: a new connection for each would cost more than the batch.
+#[tokio::test]
+async fn a_session_that_committed_is_used_again_and_one_that_did_not_is_closed() -> Result<()> {
+    let log = Log::fresh().await?;
+    let sessions = async || -> Result<i64> {
+        let count =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        Ok(sqlx::query_scalar(count).fetch_one(&mut log.owner().await?).await?)
+    };
+    for version in 1..=10 {
+        log.append.begin_exclusive().await?.append(batch([command(&[("order-1", version)])])).await?;
+    }
+    assert_eq!(sessions().await?, 1);
+    drop(log.append.begin_exclusive().await?);
+    eventually("the session is closed", || async { Ok(sessions().await? == 0) }).await
 }

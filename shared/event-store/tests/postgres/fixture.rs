@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tally_event_store::{
-    AppendOptions, AppendStore, Appended, Batch, Guard, LogName, Metadata, NewCommand, NewEvent, ReadOptions,
-    ReadStore, StoredEvent, Unchanged, migrate,
+    AppendOptions, AppendStore, Appended, Batch, Guard, KnownStream, LogName, Metadata, NewCommand, NewEvent,
+    ReadOptions, ReadStore, StoredEvent, Unchanged, migrate,
 };
 use tally_servers::fresh_database;
 use tokio::time::{Instant, sleep};
@@ -56,7 +56,12 @@ impl Log {
 
 /// Patient: tests of time-outs set their own.
 pub(crate) fn append_options() -> AppendOptions {
-    AppendOptions { connections_max: 16, acquire_timeout: DEADLINE, statement_timeout: DEADLINE }
+    AppendOptions { connections_max: 16, acquire_timeout: DEADLINE, statement_timeout: DEADLINE, ..Default::default() }
+}
+
+/// Streams, and up to which version they are known.
+pub(crate) fn known<const N: usize>(streams: [(&str, u64); N]) -> Vec<KnownStream> {
+    streams.into_iter().map(|(stream_id, version)| KnownStream { stream_id: stream_id.to_owned(), version }).collect()
 }
 
 pub(crate) fn event(stream_id: &str, version: u64) -> NewEvent {
@@ -64,7 +69,7 @@ pub(crate) fn event(stream_id: &str, version: u64) -> NewEvent {
         stream_id: stream_id.to_owned(),
         version,
         event_type: "Tested",
-        payload: json!({ "stream": stream_id, "version": version }),
+        payload: json!({ "stream": stream_id, "version": version }).to_string(),
     }
 }
 

@@ -43,7 +43,7 @@ async fn two_logs_in_one_database_do_not_see_each_other() -> Result<()> {
     eu.append.append(batch([same.clone()])).await?;
     assert_eq!(us.read.head().await?, 0);
     assert_eq!(us.append.find_commands(&[same.command_id]).await?, []);
-    assert_eq!(us.append.load(&["order-1".to_owned()]).await?[0].version, 0);
+    assert_eq!(us.append.versions(&["order-1".to_owned()]).await?, [0]);
     us.append.append(batch([same])).await?;
     us.given(&[("order-1", 2)]).await?;
     assert_eq!((eu.read.head().await?, us.read.head().await?), (1, 2));
