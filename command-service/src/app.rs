@@ -9,6 +9,7 @@ use tally_api::allocation::v1::allocation_command_service_server::{
     AllocationCommandServiceServer, SERVICE_NAME as ALLOCATION_SERVICE,
 };
 use tally_api::orders::v1::order_command_service_server::{OrderCommandServiceServer, SERVICE_NAME as ORDER_SERVICE};
+use tally_domain::SNAPSHOT_FORMAT;
 use tally_event_store::{AppendOptions, AppendStore, LogName, migrate};
 use tally_read_model::ReadModel;
 use tally_runtime::{
@@ -63,6 +64,7 @@ impl App {
             connections_max: args.database_connections_max,
             acquire_timeout: Duration::from_millis(args.database_acquire_ms_max),
             statement_timeout: Duration::from_millis(args.database_statement_ms_max),
+            snapshot_format: SNAPSHOT_FORMAT,
         };
         let store = AppendStore::connect(&args.database_url, &log, options).await?;
 

@@ -4,12 +4,14 @@
 //! The hazards, and what meets each:
 //!
 //! * *Deciding on what never commits.* A batch is decided while the one before it is on its way to Postgres. If that one fails, both are
-//!   decided again, in the order in which they came, from what is really stored ([`redo`]). Nobody is answered before all that their
-//!   answer rests on is stored: refusals travel with the batch too.
+//!   taken back ([`decide::undo`]) and decided again, in the order in which they came, on what is really stored. Nobody is answered before
+//!   all that their answer rests on is stored: refusals travel with the batch too.
 //! * *Deciding on what another replica changed.* The appending statement checks the version of every stream that a batch writes or has read
 //!   ([`settle`]). A refusal writes nothing that could be checked, so the versions it rests on are looked up after the append; where one has
 //!   moved, the command is decided again.
-//! * *A race that is lost for ever.* After one lost race the commands go through the exclusive path, which takes the head row first.
+//! * *A race that is lost for ever.* After a lost race, and while others append too, commands are decided with the head row held ([`hold`]).
+//! * *Commands of one stream in another order than they came.* A command that waits for a cold stream holds up those behind it that share
+//!   a stream with it, and only those ([`parked`]).
 //! * *A command that takes effect twice.* The command id is unique in the log. A repeated command is found in memory ([`recent`]), or by its
 //!   refused append, or, when its decision has nothing to append, by a look-up before it is answered.
 //! * *A caller that goes away.* Nothing here is cancelled with its caller: the reply is dropped, the work is not.
@@ -18,11 +20,14 @@ mod actor;
 mod cache;
 mod decide;
 mod fingerprint;
+mod fold;
+mod hold;
 mod loads;
+mod parked;
 mod recent;
-mod redo;
 mod replay;
 mod settle;
+mod snapshots;
 mod ticket;
 
 use std::sync::Arc;

@@ -2,38 +2,53 @@
 //!
 //! One batch is on its way to Postgres at a time; what arrives meanwhile is decided on top of it and forms the next one. There is no
 //! timer: an idle sequencer sends a command at once, a busy one sends all that came while the last batch was committed.
+//!
+//! While nobody else appends, a batch is one statement, decided beforehand. When somebody does, because a race was lost or positions are
+//! not ours, decisions wait until the head is held ([`held`]), until nobody has got in between for a while.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+mod answers;
+mod held;
+
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use tally_domain::StreamId;
+use tally_domain::{States, StreamId, needed_streams};
 use tally_event_store::{AppendStore, append};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
 use super::cache::StateCache;
-use super::decide::{Attempt, Decided, Verdict, attempt, presumed_new};
-use super::loads::{Loaded, Loads};
+use super::decide::{Decided, Verdict, decide, presumed_new, undo};
+use super::hold::{self, Held, Holding, LoadedHeld};
+use super::loads::{Brought, Loads};
+use super::parked::Parked;
 use super::recent::RecentCommands;
-use super::redo::{self, Redone, redo};
-use super::settle::{Checked, Settled, settle};
+use super::settle::{Settled, settle};
+use super::snapshots::Snapshots;
 use super::ticket::Ticket;
-use super::{Failure, Limits, Outcome, Receipt, replay};
+use super::{Failure, Limits};
 use crate::doorbell::Doorbell;
 
 /// Commands taken in at a time before results are looked at again.
 const RECEIVE_MAX: usize = 256;
-/// Times that a command may wait for streams to be loaded; after that it loads them itself, holding the head.
+/// Times that a command may wait for streams to be loaded; after that they are loaded with the head held.
 const LOADS_PER_COMMAND_MAX: u32 = 4;
-/// Between attempts to learn the log's identity while Postgres is away at the start.
-const LOG_ID_INTERVAL: Duration = Duration::from_millis(250);
+/// Batches that hold the head after the last one that somebody got in before.
+const HOLDS_AFTER_OTHERS: u32 = 8;
+/// Between attempts to learn about the log while Postgres is away at the start.
+const LEARN_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What is on its way to Postgres.
 enum Flight {
+    /// A batch that was decided beforehand.
     Batch(Settled),
-    Redo(Result<Redone, (Vec<Ticket>, Failure)>),
+    /// The head, to decide while it is held.
+    Hold(Result<Held, Failure>),
+    /// Streams, while it is held.
+    LoadHeld(Result<LoadedHeld, Failure>),
+    /// A batch that was decided while it was held.
+    BatchHeld(Settled),
 }
 
 pub(super) struct Actor {
@@ -44,19 +59,28 @@ pub(super) struct Actor {
     cache: StateCache,
     recent: RecentCommands,
     loads: Loads,
-    /// Waiting for streams to be loaded, in order of arrival.
-    parked: Vec<Ticket>,
+    snapshots: Snapshots,
+    /// Waiting for streams to be loaded.
+    parked: Parked,
     /// Decided on top of what is in flight.
     forming: Vec<Decided>,
-    /// To be decided again on the exclusive path.
-    lost: Vec<Ticket>,
+    /// To be decided with the head held.
+    queue: VecDeque<Ticket>,
+    /// Being decided with the head held.
+    holding: Holding,
+    /// Batches that are still to hold the head.
+    holds_left: u32,
+    /// All events of others up to this position are in the cache, where their streams are.
+    seen: u64,
+    /// How often events of others were learned of.
+    catch_ups: u64,
     flight: Option<JoinHandle<Flight>>,
-    redoing: bool,
 }
 
 impl Actor {
     pub(super) fn new(store: AppendStore, doorbell: Doorbell, limits: Limits) -> Self {
         Self {
+            snapshots: Snapshots::start(store.clone()),
             store,
             doorbell,
             limits,
@@ -64,25 +88,29 @@ impl Actor {
             cache: StateCache::new(limits.state_cache_bytes_max),
             recent: RecentCommands::new(limits.recent_commands_max),
             loads: Loads::default(),
-            parked: Vec::new(),
+            parked: Parked::default(),
             forming: Vec::new(),
-            lost: Vec::new(),
+            queue: VecDeque::new(),
+            holding: Holding::default(),
+            holds_left: 0,
+            seen: 0,
+            catch_ups: 0,
             flight: None,
-            redoing: false,
         }
     }
 
     pub(super) async fn run(mut self, mut arrivals: mpsc::Receiver<Ticket>) {
-        let Some(log_id) = self.learn_log_id(&mut arrivals).await else { return };
-        self.log_id = log_id;
+        if self.learn(&mut arrivals).await.is_none() {
+            return;
+        }
         let mut received = Vec::with_capacity(RECEIVE_MAX);
         let mut open = true;
         while open || self.has_work() {
             tokio::select! {
                 biased;
                 landed = wait_for(&mut self.flight) => self.landed(landed),
-                loaded = self.loads.next(), if !self.redoing => self.loaded(loaded),
-                count = arrivals.recv_many(&mut received, RECEIVE_MAX), if open && self.may_decide() => {
+                brought = self.loads.next() => self.brought(brought),
+                count = arrivals.recv_many(&mut received, RECEIVE_MAX), if open && self.has_room() => {
                     open = count > 0;
                     for ticket in received.drain(..) {
                         if let Some(ticket) = self.recent.admit(ticket) {
@@ -91,20 +119,23 @@ impl Actor {
                     }
                 }
             }
-            self.loads.start(&self.store);
+            self.loads.start(&self.store, self.catch_ups);
             self.dispatch();
         }
     }
 
     /// Until Postgres has been reached once there is nothing to decide on, so commands are refused at once.
-    async fn learn_log_id(&mut self, arrivals: &mut mpsc::Receiver<Ticket>) -> Option<Uuid> {
-        let mut tries = tokio::time::interval(LOG_ID_INTERVAL);
+    async fn learn(&mut self, arrivals: &mut mpsc::Receiver<Ticket>) -> Option<()> {
+        let mut tries = tokio::time::interval(LEARN_INTERVAL);
         loop {
             tokio::select! {
                 biased;
-                _ = tries.tick() => match self.store.log_id().await {
-                    Ok(log_id) => return Some(log_id),
-                    Err(error) => { redo::failure(&error); }
+                _ = tries.tick() => match tokio::try_join!(self.store.log_id(), self.store.head()) {
+                    Ok((log_id, head)) => {
+                        (self.log_id, self.seen) = (log_id, head);
+                        return Some(());
+                    }
+                    Err(error) => { hold::failure(&error); }
                 },
                 ticket = arrivals.recv() => ticket?.reply.send(Err(Failure::Unavailable)),
             }
@@ -112,34 +143,48 @@ impl Actor {
     }
 
     fn has_work(&self) -> bool {
-        self.flight.is_some() || !self.forming.is_empty() || !self.parked.is_empty() || !self.lost.is_empty()
+        self.flight.is_some() || !self.forming.is_empty() || !self.parked.is_empty() || !self.queue.is_empty()
     }
 
-    fn may_decide(&self) -> bool {
+    fn has_room(&self) -> bool {
         let events: usize = self.forming.iter().map(event_count).sum();
-        !self.redoing
-            && self.lost.is_empty()
-            && self.forming.len() < self.limits.batch_commands_max
-            && events < self.limits.batch_events_max
+        self.forming.len() < self.limits.batch_commands_max && events < self.limits.batch_events_max
     }
 
-    /// Decides a command, or parks it until its streams are loaded.
+    /// Decides a command, or has it wait for its streams, or for the head.
     fn consider(&mut self, mut ticket: Ticket) {
         if ticket.submission.deadline <= Instant::now() {
             self.recent.finish(ticket, Err(Failure::TimedOut));
             return;
         }
-        if let Some(stream) = presumed_new(&ticket.submission.command) {
-            self.cache.presume_empty(&stream);
+        let alone = self.holds_left == 0;
+        let new = presumed_new(&ticket.submission.command);
+        if let Some(stream) = new.as_ref().filter(|_| alone) {
+            self.cache.presume_empty(stream);
         }
-        match attempt(&mut self.cache, ticket) {
-            Attempt::Decided(decided) => self.forming.push(decided),
-            Attempt::Missing(again, _) if again.loads >= LOADS_PER_COMMAND_MAX => self.lost.push(again),
-            Attempt::Missing(again, missing) => {
-                ticket = again;
-                ticket.loads += u32::from(self.loads.want(missing));
-                self.parked.push(ticket);
+        let needed = needed_streams(&ticket.submission.command, &self.cache);
+        // What is out of date is loaded when the head is held; only what is not known at all would take too long then.
+        let lacks = |id: &&StreamId| match alone {
+            true => self.cache.get(id).is_none(),
+            false => !self.cache.contains(id) && new.as_ref() != Some(id),
+        };
+        let lacking: Vec<StreamId> = needed.iter().filter(lacks).cloned().collect();
+        if lacking.is_empty() && !self.parked.holds_up(&needed) {
+            match alone {
+                true => self.forming.push(decide(&mut self.cache, ticket, needed)),
+                false => self.queue.push_back(ticket),
             }
+        } else if ticket.loads >= LOADS_PER_COMMAND_MAX {
+            self.hold_from_now_on();
+            self.queue.push_back(ticket);
+        } else {
+            let mut wanted = false;
+            for id in lacking {
+                let known = self.cache.version(&id);
+                wanted |= self.loads.want(id, known);
+            }
+            ticket.loads += u32::from(wanted);
+            self.parked.push(ticket, needed);
         }
     }
 
@@ -148,14 +193,8 @@ impl Actor {
         if self.flight.is_some() {
             return;
         }
-        if !self.lost.is_empty() {
-            let forming = std::mem::take(&mut self.forming);
-            let forming = self.forget(forming);
-            let mut tickets = std::mem::take(&mut self.lost);
-            tickets.extend(forming);
-            let store = self.store.clone();
-            self.redoing = true;
-            self.flight = Some(tokio::spawn(async move { Flight::Redo(redo(store, tickets).await) }));
+        if !self.queue.is_empty() {
+            self.take_head();
         } else if !self.forming.is_empty() {
             let rest = self.forming.split_off(self.batch_length());
             let batch = std::mem::replace(&mut self.forming, rest);
@@ -177,167 +216,117 @@ impl Actor {
 
     fn landed(&mut self, landed: Result<Flight, JoinError>) {
         match landed {
-            Ok(Flight::Batch(Settled { decided, result })) => match result {
-                Ok(checked) => self.conclude(decided, checked),
-                Err(append::Error::Conflict) => {
-                    let tickets = self.forget(decided);
-                    self.lost.extend(tickets);
-                }
-                Err(error) => {
-                    let failure = redo::append_failure(&error);
-                    self.fail(decided, &failure);
-                }
-            },
-            Ok(Flight::Redo(redone)) => self.redone(redone),
+            Ok(Flight::Batch(settled)) => self.batch_landed(settled),
+            Ok(Flight::Hold(held)) => self.head_taken(held),
+            Ok(Flight::LoadHeld(loaded)) => self.loaded_held(loaded),
+            Ok(Flight::BatchHeld(settled)) => self.held_batch_landed(settled),
             Err(error) => {
                 // Nobody knows what the task had done: start from what is stored.
                 tracing::error!(%error, "a batch was lost in a panic");
-                self.redoing = false;
                 self.cache = StateCache::new(self.limits.state_cache_bytes_max);
                 self.recent.forget_under_way();
                 self.forming.clear();
+                self.holding = Holding::default();
+                self.loads.forget();
+                self.look_again();
+            }
+        }
+        for due in self.cache.due_snapshots() {
+            self.snapshots.write(due);
+        }
+        self.cache.evict();
+    }
+
+    fn batch_landed(&mut self, Settled { decided, result }: Settled) {
+        match result {
+            Ok(checked) => {
+                if let Some(appended) = checked.appended {
+                    if appended.first_position == self.seen + 1 {
+                        self.seen = appended.last_position;
+                    } else {
+                        self.hold_from_now_on();
+                    }
+                }
+                self.conclude(decided, checked);
+            }
+            Err(append::Error::Conflict) => {
+                self.hold_from_now_on();
+                self.requeue(decided);
+            }
+            Err(error) => {
+                // Perhaps it was appended; holding the head tells.
+                self.hold_from_now_on();
+                let failure = hold::append_failure(&error);
+                self.fail(decided, &failure);
+            }
+        }
+    }
+
+    /// The next batches are decided with the head held, and what was decided in advance is decided again then.
+    fn hold_from_now_on(&mut self) {
+        self.holds_left = HOLDS_AFTER_OTHERS;
+        let forming = std::mem::take(&mut self.forming);
+        self.requeue(forming);
+    }
+
+    /// Takes decisions back; their commands come before those that wait already.
+    fn requeue(&mut self, decided: Vec<Decided>) {
+        for decided in decided.into_iter().rev() {
+            self.queue.push_front(undo(&mut self.cache, decided));
+        }
+    }
+
+    /// Takes decisions back and tells the callers that they failed.
+    fn fail(&mut self, decided: Vec<Decided>, failure: &Failure) {
+        for decided in decided.into_iter().rev() {
+            let ticket = undo(&mut self.cache, decided);
+            self.recent.finish(ticket, Err(failure.clone()));
+        }
+    }
+
+    fn brought(&mut self, brought: Result<Brought, JoinError>) {
+        let mut unreadable = HashSet::new();
+        match brought {
+            Ok(Brought { streams: Ok(streams), catch_ups, ids: _ }) => {
+                for (id, loaded) in streams {
+                    match loaded {
+                        Ok(loaded) => self.cache.take_in(&id, loaded, catch_ups == self.catch_ups),
+                        Err(error) => {
+                            tracing::error!(%error, stream = %id, "a stored stream can't be read");
+                            unreadable.insert(id);
+                        }
+                    }
+                }
+                self.look_again_but(&unreadable, &Failure::Unreadable);
+            }
+            Ok(Brought { streams: Err(failure), ids, .. }) => {
+                self.look_again_but(&ids.into_iter().collect(), &failure);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a load was lost in a panic");
+                self.loads.forget();
+                self.look_again();
             }
         }
         self.cache.evict();
     }
 
-    /// A batch is stored, and what it only said is checked: answer.
-    fn conclude(&mut self, decided: Vec<Decided>, mut checked: Checked) {
-        let mut position = checked.appended.map_or(0, |appended| appended.first_position.saturating_sub(1));
-        for Decided { ticket, verdict, basis } in decided {
-            if let Some(known) = checked.known.remove(&ticket.submission.command_id) {
-                let outcome = replay::outcome(self.log_id, &ticket, known);
-                self.recent.finish(ticket, outcome);
-                continue;
-            }
-            match verdict {
-                Verdict::Append { stream, version, events } => {
-                    for placed in &events {
-                        position += 1;
-                        self.cache.committed(&placed.stream, position);
-                    }
-                    let events = events.into_iter().map(|placed| placed.event).collect();
-                    let receipt = self.receipt(&stream, version, position);
-                    self.recent.finish(ticket, Ok(Outcome { receipt: Some(receipt), events: Arc::new(events) }));
-                }
-                Verdict::Remember { stream, version, position, standing } => {
-                    let receipt = self.receipt(&stream, version, position);
-                    self.recent.finish(ticket, Ok(Outcome { receipt: Some(receipt), events: Arc::new(standing) }));
-                }
-                Verdict::Unchanged { .. } | Verdict::Refused(_)
-                    if basis.iter().any(|(id, _)| checked.stale.contains(id)) =>
-                {
-                    for id in &checked.stale {
-                        self.cache.forget_committed(id);
-                    }
-                    self.consider(ticket);
-                }
-                Verdict::Refused(failure) => self.recent.finish(ticket, Err(failure)),
-                Verdict::Unchanged { stream: _, version: _, standing } if ticket.submission.validate_only => {
-                    self.recent.finish(ticket, Ok(Outcome { receipt: None, events: Arc::new(standing) }));
-                }
-                Verdict::Unchanged { stream, version, standing } => {
-                    // The stream's events up to here are committed, so its position is known now.
-                    let at = self.cache.position(&stream);
-                    if ticket.is_repeatable() {
-                        let verdict = Verdict::Remember { stream, version, position: at, standing };
-                        self.forming.push(Decided { ticket, verdict, basis: Vec::new() });
-                    } else {
-                        let receipt = self.receipt(&stream, version, at);
-                        self.recent.finish(ticket, Ok(Outcome { receipt: Some(receipt), events: Arc::new(standing) }));
-                    }
-                }
-            }
-        }
-        if let Some(appended) = checked.appended {
-            self.doorbell.ring(appended.last_position);
-        }
+    /// Considers those again that wait for streams.
+    fn look_again(&mut self) {
+        self.look_again_but(&HashSet::new(), &Failure::Internal);
     }
 
-    fn redone(&mut self, redone: Result<Redone, (Vec<Ticket>, Failure)>) {
-        self.redoing = false;
-        match redone {
-            Ok(Redone { decided, known, appended, states }) => {
-                self.cache.absorb(states);
-                for (ticket, stored) in known {
-                    let outcome = replay::outcome(self.log_id, &ticket, stored);
-                    self.recent.finish(ticket, outcome);
-                }
-                self.conclude(decided, Checked { appended, ..Checked::default() });
-            }
-            Err((tickets, failure)) => {
-                for ticket in tickets {
-                    self.recent.finish(ticket, Err(failure.clone()));
-                }
-            }
-        }
-        self.loads.forget();
-        for ticket in std::mem::take(&mut self.parked) {
-            self.consider(ticket);
-        }
-    }
-
-    /// A batch failed: its callers are told, and what was decided on top of it is decided again from what is stored.
-    fn fail(&mut self, decided: Vec<Decided>, failure: &Failure) {
-        let forming = std::mem::take(&mut self.forming);
-        let tickets = self.forget(decided);
-        let on_top = self.forget(forming);
-        for ticket in tickets {
-            self.recent.finish(ticket, Err(failure.clone()));
-        }
-        for ticket in on_top {
-            self.consider(ticket);
-        }
-    }
-
-    /// Drops from the cache all that these decisions read or wrote, and gives their tickets back.
-    fn forget(&mut self, decided: Vec<Decided>) -> Vec<Ticket> {
-        let mut tickets = Vec::with_capacity(decided.len());
-        for Decided { ticket, verdict, basis } in decided {
-            for (id, _) in &basis {
-                self.cache.forget(id);
-            }
-            if let Verdict::Append { events, .. } = &verdict {
-                for placed in events {
-                    self.cache.forget(&placed.stream);
-                }
-            }
-            tickets.push(ticket);
-        }
-        tickets
-    }
-
-    fn loaded(&mut self, loaded: Result<Loaded, JoinError>) {
-        let (failed, failure) = match loaded {
-            Ok(Loaded { ids, streams: Ok(streams) }) => {
-                let unreadable = |(id, stream)| match self.cache.insert_stored(&id, stream) {
-                    Ok(()) => None,
-                    Err(error) => {
-                        tracing::error!(%error, stream = %id, "a stored stream can't be read");
-                        Some(id)
-                    }
-                };
-                (ids.into_iter().zip(streams).filter_map(unreadable).collect(), Failure::Unreadable)
-            }
-            Ok(Loaded { ids, streams: Err(error) }) => (ids.into_iter().collect(), redo::failure(&error)),
-            Err(error) => {
-                tracing::error!(%error, "a load was lost in a panic");
-                self.loads.forget();
-                (HashSet::new(), Failure::Internal)
-            }
-        };
-        for ticket in std::mem::take(&mut self.parked) {
-            let missing = tally_domain::missing_streams(&ticket.submission.command, &self.cache);
-            if missing.iter().any(|id: &StreamId| failed.contains(id)) {
+    /// As `look_again`, but those that need one of these streams fail.
+    fn look_again_but(&mut self, failed: &HashSet<StreamId>, failure: &Failure) {
+        for ticket in self.parked.take() {
+            let needs_failed = !failed.is_empty()
+                && needed_streams(&ticket.submission.command, &self.cache).iter().any(|id| failed.contains(id));
+            if needs_failed {
                 self.recent.finish(ticket, Err(failure.clone()));
             } else {
                 self.consider(ticket);
             }
         }
-    }
-
-    fn receipt(&self, stream: &StreamId, version: u64, position: u64) -> Receipt {
-        Receipt { log_id: self.log_id, stream_id: stream.to_string(), stream_version: version, position }
     }
 }
 

@@ -1,20 +1,36 @@
 //! The state of streams as this process knows it, committed or not, bounded in bytes.
 
+use std::collections::VecDeque;
+
 use lru::LruCache;
-use tally_domain::{Event, States, StoredEventError, StreamId, StreamState};
-use tally_event_store::StoredStream;
+use tally_domain::{Event, Snapshot, States, StreamId, StreamState, Undo};
+
+use super::fold::{Loaded, PlacedEvent};
+use super::snapshots::DueSnapshot;
 
 /// What an entry costs beside its state.
-const ENTRY_BYTES: usize = 160;
+const ENTRY_BYTES: usize = 240;
+/// Events after which a snapshot is worth its writing, where the state is small. Of a large one, as many as it has parts, so that a
+/// snapshot costs each event about the same.
+const SNAPSHOT_EVENTS_MIN: u64 = 128;
 
 #[derive(Debug)]
 struct Entry {
     state: StreamState,
+    /// With what isn't committed yet.
     version: u64,
     /// Where its last committed event is; 0 for none.
     position: u64,
-    /// Events applied and not committed yet. Such an entry is not evicted: it can't be loaded.
-    uncommitted: usize,
+    /// What takes back each event that isn't committed yet, the oldest first. With any, the entry is not evicted: it can't be loaded.
+    uncommitted: VecDeque<Undo>,
+    /// Nobody has looked whether the stream exists.
+    presumed: bool,
+    /// Up to date as far as this process can know, if it is the cache's.
+    freshness: u64,
+    /// The version of the newest snapshot, taken or asked for.
+    snapshot_version: u64,
+    /// Waits until its last event is committed.
+    snapshot: Option<(u64, Snapshot)>,
     bytes: usize,
 }
 
@@ -24,34 +40,85 @@ pub(super) struct StateCache {
     entries: LruCache<StreamId, Entry>,
     bytes: usize,
     bytes_max: usize,
+    freshness: u64,
+    due: Vec<DueSnapshot>,
 }
 
 impl StateCache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { entries: LruCache::unbounded(), bytes: 0, bytes_max }
+        Self { entries: LruCache::unbounded(), bytes: 0, bytes_max, freshness: 1, due: Vec::new() }
     }
 
-    /// Takes in what is stored.
-    pub(super) fn insert_stored(&mut self, id: &StreamId, stream: StoredStream) -> Result<(), StoredEventError> {
-        let mut state = StreamState::empty(id);
-        for event in stream.events {
-            state.evolve(&Event::from_stored(&event.event_type, event.payload)?);
+    /// Takes in what was loaded. `fresh`: nothing can have happened since that only a catch-up would have told.
+    pub(super) fn take_in(&mut self, id: &StreamId, loaded: Loaded, fresh: bool) {
+        let freshness = if fresh { self.freshness } else { 0 };
+        match loaded {
+            Loaded::State { state, version, position, snapshot_version } => {
+                if self.entries.peek(id).is_some_and(|entry| entry.version > version || !entry.uncommitted.is_empty()) {
+                    return;
+                }
+                let entry = Entry { freshness, snapshot_version, ..Entry::new(state, version, position) };
+                self.insert(id.clone(), entry);
+            }
+            Loaded::Events(events) => {
+                for PlacedEvent { version, position, event } in events {
+                    self.catch_up(id, version, position, || Some(event));
+                }
+                if let Some(entry) = self.entries.get_mut(id)
+                    && entry.uncommitted.is_empty()
+                {
+                    entry.freshness = freshness.max(entry.freshness);
+                }
+            }
         }
-        let (version, position) = (stream.version, stream.last_position);
-        self.insert(id.clone(), Entry { state, version, position, uncommitted: 0, bytes: 0 });
-        Ok(())
+    }
+
+    /// Takes in an event that another process appended, if its stream is here. Whoever can't follow is no longer up to date.
+    pub(super) fn catch_up(
+        &mut self,
+        id: &StreamId,
+        version: u64,
+        position: u64,
+        event: impl FnOnce() -> Option<Event>,
+    ) {
+        let Some(entry) = self.entries.peek_mut(id) else { return };
+        if version <= entry.version {
+            return;
+        }
+        match (version == entry.version + 1 && entry.uncommitted.is_empty()).then(event).flatten() {
+            Some(event) => {
+                entry.state.evolve(&event);
+                entry.version = version;
+                entry.position = position;
+                self.bytes = self.bytes + entry.weigh() - entry.bytes;
+                entry.bytes = entry.weigh();
+            }
+            None => entry.freshness = 0,
+        }
+    }
+
+    /// From now on nothing is up to date.
+    pub(super) fn distrust_all(&mut self) {
+        self.freshness += 1;
+    }
+
+    /// From now on this stream is not up to date.
+    pub(super) fn distrust(&mut self, id: &StreamId) {
+        if let Some(entry) = self.entries.peek_mut(id) {
+            entry.freshness = 0;
+        }
     }
 
     /// Takes a stream to be empty that isn't loaded; the append finds out if it is not.
     pub(super) fn presume_empty(&mut self, id: &StreamId) {
         if !self.entries.contains(id) {
-            let state = StreamState::empty(id);
-            self.insert(id.clone(), Entry { state, version: 0, position: 0, uncommitted: 0, bytes: 0 });
+            let entry = Entry { presumed: true, freshness: self.freshness, ..Entry::new(StreamState::empty(id), 0, 0) };
+            self.insert(id.clone(), entry);
         }
     }
 
     fn insert(&mut self, id: StreamId, mut entry: Entry) {
-        entry.bytes = ENTRY_BYTES + entry.state.footprint();
+        entry.bytes = entry.weigh();
         self.bytes += entry.bytes;
         if let Some(replaced) = self.entries.put(id, entry) {
             self.bytes -= replaced.bytes;
@@ -62,21 +129,56 @@ impl StateCache {
     pub(super) fn apply(&mut self, id: &StreamId, event: &Event) -> u64 {
         self.presume_empty(id);
         let Some(entry) = self.entries.get_mut(id) else { return 0 };
-        entry.state.evolve(event);
+        entry.uncommitted.push_back(entry.state.evolve(event));
         entry.version += 1;
-        entry.uncommitted += 1;
-        let bytes = ENTRY_BYTES + entry.state.footprint();
-        self.bytes = self.bytes + bytes - entry.bytes;
-        entry.bytes = bytes;
+        let parts = entry.state.snapshot_weight() as u64;
+        if parts > 0
+            && entry.version - entry.snapshot_version >= parts.max(SNAPSHOT_EVENTS_MIN)
+            && entry.snapshot.is_none()
+        {
+            entry.snapshot = entry.state.to_snapshot().map(|snapshot| (entry.version, snapshot));
+        }
+        self.bytes = self.bytes + entry.weigh() - entry.bytes;
+        entry.bytes = entry.weigh();
         entry.version
     }
 
-    /// One of the applied events is stored, at this position.
+    /// The oldest of the stream's events that aren't committed is, at this position.
     pub(super) fn committed(&mut self, id: &StreamId, position: u64) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.uncommitted = entry.uncommitted.saturating_sub(1);
-            entry.position = entry.position.max(position);
+        let Some(entry) = self.entries.peek_mut(id) else { return };
+        entry.uncommitted.pop_front();
+        entry.position = position;
+        entry.presumed = false;
+        let version = entry.version - entry.uncommitted.len() as u64;
+        if let Some((_, snapshot)) = entry.snapshot.take_if(|(at, _)| *at == version) {
+            entry.snapshot_version = version;
+            self.due.push(DueSnapshot { stream: id.clone(), version, position, snapshot });
         }
+    }
+
+    /// Takes the stream's newest event back.
+    pub(super) fn undo(&mut self, id: &StreamId) {
+        let Some(entry) = self.entries.peek_mut(id) else { return };
+        let Some(undo) = entry.uncommitted.pop_back() else { return };
+        entry.state.undo(undo);
+        entry.version -= 1;
+        entry.snapshot.take_if(|(at, _)| *at > entry.version);
+        self.bytes = self.bytes + entry.weigh() - entry.bytes;
+        entry.bytes = entry.weigh();
+        if entry.presumed && entry.version == 0 {
+            self.bytes -= entry.bytes;
+            self.entries.pop(id);
+        }
+    }
+
+    /// Snapshots whose last event is committed by now.
+    pub(super) fn due_snapshots(&mut self) -> Vec<DueSnapshot> {
+        std::mem::take(&mut self.due)
+    }
+
+    /// Whether anything is known of a stream, up to date or not.
+    pub(super) fn contains(&self, id: &StreamId) -> bool {
+        self.entries.contains(id)
     }
 
     /// The version of a stream, with what isn't committed yet; 0 for none.
@@ -89,32 +191,16 @@ impl StateCache {
         self.entries.peek(id).map_or(0, |entry| entry.position)
     }
 
-    /// Drops what is known of a stream, events not committed included.
-    pub(super) fn forget(&mut self, id: &StreamId) {
-        if let Some(entry) = self.entries.pop(id) {
-            self.bytes -= entry.bytes;
-        }
-    }
-
-    /// Drops what is known of a stream unless events of ours are on their way to it.
-    pub(super) fn forget_committed(&mut self, id: &StreamId) {
-        if self.entries.peek(id).is_some_and(|entry| entry.uncommitted == 0) {
-            self.forget(id);
-        }
-    }
-
-    /// Takes over all that another cache knows.
-    pub(super) fn absorb(&mut self, other: StateCache) {
-        for (id, entry) in other.entries {
-            self.insert(id, entry);
-        }
+    /// The position of a stream's last event; none while that isn't committed.
+    pub(super) fn settled_position(&self, id: &StreamId) -> Option<u64> {
+        self.entries.peek(id).filter(|entry| entry.uncommitted.is_empty()).map(|entry| entry.position)
     }
 
     /// Makes room, if room is needed. Stops at the first entry that can't go: those behind it were used even later.
     pub(super) fn evict(&mut self) {
         while self.bytes > self.bytes_max {
             match self.entries.peek_lru() {
-                Some((_, entry)) if entry.uncommitted == 0 => {
+                Some((_, entry)) if entry.uncommitted.is_empty() => {
                     if let Some((_, entry)) = self.entries.pop_lru() {
                         self.bytes -= entry.bytes;
                     }
@@ -130,8 +216,28 @@ impl StateCache {
     }
 }
 
+impl Entry {
+    fn new(state: StreamState, version: u64, position: u64) -> Self {
+        Self {
+            state,
+            version,
+            position,
+            uncommitted: VecDeque::new(),
+            presumed: false,
+            freshness: 0,
+            snapshot_version: 0,
+            snapshot: None,
+            bytes: 0,
+        }
+    }
+
+    fn weigh(&self) -> usize {
+        ENTRY_BYTES + self.state.footprint() + self.uncommitted.len() * size_of::<Undo>()
+    }
+}
+
 impl States for StateCache {
     fn get(&self, id: &StreamId) -> Option<&StreamState> {
-        self.entries.peek(id).map(|entry| &entry.state)
+        self.entries.peek(id).filter(|entry| entry.freshness == self.freshness).map(|entry| &entry.state)
     }
 }

@@ -1,8 +1,6 @@
 //! Deciding one command on what the cache holds.
 
-use std::cell::RefCell;
-
-use tally_domain::{Command, Event, States, StreamId, StreamState};
+use tally_domain::{Command, Event, StreamId};
 
 use super::Failure;
 use super::cache::StateCache;
@@ -13,52 +11,43 @@ use super::ticket::Ticket;
 pub(super) struct Decided {
     pub(super) ticket: Ticket,
     pub(super) verdict: Verdict,
-    /// What the verdict rests on and doesn't write: streams with the versions at which they were read.
+    /// What the verdict rests on: streams with the versions at which they were read.
     pub(super) basis: Vec<(StreamId, u64)>,
 }
 
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Events to append; `stream` is the one that the receipt names, at `version` after them.
-    Append { stream: StreamId, version: u64, events: Vec<PlacedEvent> },
+    Append { stream: StreamId, version: u64, events: Vec<NumberedEvent> },
     /// Nothing to append: it changes nothing, or it only asked.
     Unchanged { stream: StreamId, version: u64, standing: Vec<Event> },
-    /// As `Unchanged`, checked and due to be remembered under its command id: the position is that of the stream's last event.
-    Remember { stream: StreamId, version: u64, position: u64, standing: Vec<Event> },
+    /// As `Unchanged`, checked and due to be remembered under its command id. The position is that of the stream's last event; none: that
+    /// event goes with this same batch.
+    Remember { stream: StreamId, version: u64, position: Option<u64>, standing: Vec<Event> },
     /// Refused.
     Refused(Failure),
 }
 
-/// An event and its place in its stream.
+/// An event to append, and its place in its stream.
 #[derive(Debug)]
-pub(super) struct PlacedEvent {
+pub(super) struct NumberedEvent {
     pub(super) stream: StreamId,
     pub(super) version: u64,
     pub(super) event: Event,
 }
 
-/// What became of an attempt to decide.
-pub(super) enum Attempt {
-    Decided(Decided),
-    /// These streams have to be loaded first.
-    Missing(Ticket, Vec<StreamId>),
-}
-
-/// Decides on the newest state and applies the outcome to it, unless the caller only asked.
-pub(super) fn attempt(cache: &mut StateCache, ticket: Ticket) -> Attempt {
-    let command = &ticket.submission.command;
-    let missing = tally_domain::missing_streams(command, cache);
-    if !missing.is_empty() {
-        return Attempt::Missing(ticket, missing);
-    }
-
-    let witnessed = Witnessed { states: cache, read: RefCell::default() };
-    let decision = tally_domain::decide(command, &witnessed);
-    let read = witnessed.read.into_inner();
-    let basis = read.iter().map(|id| (id.clone(), cache.version(id))).collect();
-    for id in &read {
+/// Decides on the newest state and applies the outcome to it, unless the caller only asked. All of the streams that are `needed` must be
+/// in the cache.
+pub(super) fn decide(cache: &mut StateCache, ticket: Ticket, needed: Vec<StreamId>) -> Decided {
+    let decision = tally_domain::decide(&ticket.submission.command, cache);
+    for id in &needed {
         cache.touch(id);
     }
+    let basis = needed.into_iter().map(|id| {
+        let version = cache.version(&id);
+        (id, version)
+    });
+    let basis = basis.collect();
 
     let verdict = match decision {
         Err(rejection) => Verdict::Refused(Failure::Rejected(rejection)),
@@ -77,17 +66,17 @@ pub(super) fn attempt(cache: &mut StateCache, ticket: Ticket) -> Attempt {
                     Verdict::Unchanged { stream: decision.stream, version: actual, standing }
                 }
                 Some(_) | None => {
-                    let events: Vec<PlacedEvent> = decision
+                    let events: Vec<NumberedEvent> = decision
                         .events
                         .into_iter()
-                        .map(|(stream, event)| PlacedEvent { version: cache.apply(&stream, &event), stream, event })
+                        .map(|(stream, event)| NumberedEvent { version: cache.apply(&stream, &event), stream, event })
                         .collect();
                     Verdict::Append { version: cache.version(&decision.stream), stream: decision.stream, events }
                 }
             }
         }
     };
-    Attempt::Decided(Decided { ticket, verdict, basis })
+    Decided { ticket, verdict, basis }
 }
 
 /// The stream that a command is about to begin and that need not be loaded for it: should it exist, the append is refused and the command
@@ -105,18 +94,12 @@ pub(super) fn presumed_new(command: &Command) -> Option<StreamId> {
     }
 }
 
-/// Notes which streams a decision looks at.
-struct Witnessed<'a> {
-    states: &'a StateCache,
-    read: RefCell<Vec<StreamId>>,
-}
-
-impl States for Witnessed<'_> {
-    fn get(&self, id: &StreamId) -> Option<&StreamState> {
-        let mut read = self.read.borrow_mut();
-        if !read.contains(id) {
-            read.push(id.clone());
+/// Takes back from the cache what was decided. The latest decisions must be taken back first.
+pub(super) fn undo(cache: &mut StateCache, decided: Decided) -> Ticket {
+    if let Verdict::Append { events, .. } = &decided.verdict {
+        for event in events.iter().rev() {
+            cache.undo(&event.stream);
         }
-        self.states.get(id)
     }
+    decided.ticket
 }

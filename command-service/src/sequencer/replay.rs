@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tally_domain::{Command, Event, StoredEventError, StreamId};
 use tally_event_store::{StoredCommand, StoredEvent, Unchanged};
 use uuid::Uuid;
@@ -35,7 +36,7 @@ fn appended(log_id: Uuid, command: &Command, stored: Vec<StoredEvent>) -> Result
         position: stored.last().map_or(0, |event| event.position),
     };
     let events: Result<Vec<Event>, _> =
-        stored.into_iter().map(|event| Event::from_stored(&event.event_type, event.payload)).collect();
+        stored.into_iter().map(|event| Event::from_stored(&event.event_type, &event.payload)).collect();
     Ok(Outcome { receipt: Some(receipt), events: Arc::new(events?) })
 }
 
@@ -64,20 +65,25 @@ fn remembered(log_id: Uuid, unchanged: Unchanged) -> Result<Outcome, StoredEvent
         stream_version: unchanged.version,
         position: unchanged.position,
     };
-    let Value::Array(standing) = unchanged.standing else {
-        return Err(StoredEventError::BadShape("standing".to_owned()));
-    };
-    let events: Result<Vec<Event>, _> = standing.into_iter().map(decode_standing).collect();
+    let standing: Vec<Standing> =
+        serde_json::from_str(&unchanged.standing).map_err(|_| StoredEventError::BadShape("standing".to_owned()))?;
+    let events: Result<Vec<Event>, _> =
+        standing.iter().map(|event| Event::from_stored(&event.event_type, event.payload.get())).collect();
     Ok(Outcome { receipt: Some(receipt), events: Arc::new(events?) })
 }
 
 /// A stored format: what already held when a command changed nothing, as a list of events with their types.
-pub(super) fn encode_standing(standing: &[Event]) -> Value {
-    standing.iter().map(|event| json!({ "type": event.event_type(), "payload": event.payload() })).collect()
+#[derive(Serialize, Deserialize)]
+struct Standing {
+    #[serde(rename = "type")]
+    event_type: String,
+    payload: Box<RawValue>,
 }
 
-fn decode_standing(mut entry: Value) -> Result<Event, StoredEventError> {
-    let payload = entry.get_mut("payload").map(Value::take).unwrap_or_default();
-    let event_type = entry.get("type").and_then(Value::as_str).unwrap_or_default();
-    Event::from_stored(event_type, payload)
+pub(super) fn encode_standing(standing: &[Event]) -> String {
+    let events = standing.iter().map(|event| Standing {
+        event_type: event.event_type().to_owned(),
+        payload: RawValue::from_string(event.payload()).expect("a payload is JSON"),
+    });
+    serde_json::to_string(&events.collect::<Vec<_>>()).expect("a list of JSON is JSON")
 }

@@ -77,7 +77,7 @@ pub(super) fn to_batch(decided: &[Decided]) -> Batch {
                 let unchanged = Unchanged {
                     stream_id: stream.to_string(),
                     version: *version,
-                    position: *position,
+                    position: position.unwrap_or(0),
                     standing: replay::encode_standing(standing),
                 };
                 (Vec::new(), Some(unchanged))

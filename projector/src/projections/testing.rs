@@ -52,7 +52,7 @@ impl Given {
 
     /// As this version of Tally reads an event that it can't read.
     pub(crate) fn unreadable(self, event_type: &str) -> Self {
-        let error = Event::from_stored(event_type, serde_json::Value::Null).unwrap_err();
+        let error = Event::from_stored(event_type, "null").unwrap_err();
         Self { event_type: event_type.to_owned(), event: Err(error), ..self }
     }
 

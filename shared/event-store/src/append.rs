@@ -92,7 +92,7 @@ fn statement(batch: &Batch) -> Result<Query<'static, Postgres, PgArguments>, sql
         .bind(commands.iter().map(|row| row.position).bind_iter())
         .bind(commands.iter().map(|row| row.stream_id).bind_iter())
         .bind(commands.iter().map(|row| row.version).bind_iter())
-        .bind(commands.iter().map(|row| row.standing.as_deref()).bind_iter())
+        .bind(commands.iter().map(|row| row.standing).bind_iter())
         .bind(guards.iter().map(|row| row.stream_id).bind_iter())
         .bind(guards.iter().map(|row| row.version).bind_iter()))
 }

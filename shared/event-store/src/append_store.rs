@@ -51,11 +51,13 @@ impl AppendStore {
         Ok(ExclusiveAppend::begin(Arc::clone(&self.sessions), self.snapshot_format).await?)
     }
 
-    /// What the asker does not know of the streams yet, in the order asked for. Of those that do not exist, nothing.
-    pub async fn load(&self, known: Vec<KnownStream>) -> Result<Vec<StoredStream>, Error> {
+    /// What the asker does not know of the streams yet, in the order asked for. Of those that do not exist, nothing. A page of
+    /// `events_max` events has room for as many of each stream; [`StoredStream::more`] says of which there may be more.
+    pub async fn load(&self, known: Vec<KnownStream>, events_max: usize) -> Result<Vec<StoredStream>, Error> {
         let format = self.snapshot_format;
-        let load =
-            self.sessions.run(move |connection| Box::pin(async move { load::load(connection, format, &known).await }));
+        let load = self
+            .sessions
+            .run(move |connection| Box::pin(async move { load::load(connection, format, &known, events_max).await }));
         Ok(load.await?)
     }
 

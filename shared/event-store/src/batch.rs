@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::event::{Metadata, NewEvent};
@@ -41,8 +40,8 @@ pub struct Unchanged {
     /// The least position of the receipt. The stored one is no earlier than the event of `version`, whose position
     /// the caller cannot know when the same batch appends it; so 0 will do.
     pub position: u64,
-    /// What already holds, for the answer.
-    pub standing: Value,
+    /// What already holds, for the answer, as JSON.
+    pub standing: String,
 }
 
 /// A stream that was read and not written must still be at this version, 0 for one that does not exist.

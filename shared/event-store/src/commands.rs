@@ -8,7 +8,7 @@ use sqlx::{FromRow, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::batch::Unchanged;
-use crate::event::{StoredEvent, event_columns, from_json, unsigned};
+use crate::event::{StoredEvent, event_columns, unsigned};
 
 /// A command that the log knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ fn command(row: &PgRow) -> Result<StoredCommand, sqlx::Error> {
             stream_id: row.try_get(3)?,
             version: unsigned(row, 4)?,
             position: unsigned(row, 5)?,
-            standing: from_json(row.try_get(6)?)?,
+            standing: row.try_get(6)?,
         }),
         _ => Outcome::Appended(Vec::new()),
     };

@@ -60,8 +60,8 @@ impl ExclusiveAppend {
     }
 
     /// As [`AppendStore::load`](crate::AppendStore::load); what is read stays true until the append.
-    pub async fn load(&mut self, known: Vec<KnownStream>) -> Result<Vec<StoredStream>, Error> {
-        let load = load::load(self.exclusive.connection(), self.snapshot_format, &known);
+    pub async fn load(&mut self, known: Vec<KnownStream>, events_max: usize) -> Result<Vec<StoredStream>, Error> {
+        let load = load::load(self.exclusive.connection(), self.snapshot_format, &known, events_max);
         Ok(self.sessions.answer(load).await?)
     }
 

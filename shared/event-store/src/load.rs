@@ -14,15 +14,19 @@ pub struct KnownStream {
     pub stream_id: String,
     /// The version after which its events are wanted.
     pub version: u64,
+    /// Whether a snapshot may stand for events.
+    pub snapshot: bool,
 }
 
-/// What the asker did not know of a stream.
+/// What the asker did not know of a stream: one page of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredStream {
     /// The state to begin with instead of what is known; then come the events after it.
     pub snapshot: Option<StoredSnapshot>,
     /// Its further events by version.
     pub events: Vec<LoadedEvent>,
+    /// There may be more after these.
+    pub more: bool,
 }
 
 /// An event, as far as a state needs it.
@@ -62,14 +66,14 @@ const SNAPSHOTS: &str = "
         FROM events WHERE events.position = snapshots.position
     )";
 
-/// `OFFSET 0` keeps it one range of the index for each stream.
+/// `LIMIT` keeps it one range of the index for each stream, too.
 const EVENTS: &str = "
     SELECT asked.place, e.version, e.position, e.event_type, e.payload
     FROM unnest($1, $2) WITH ORDINALITY AS asked (stream_id, version, place)
     CROSS JOIN LATERAL (
         SELECT events.version, events.position, events.event_type, events.payload FROM events
         WHERE events.stream_id = asked.stream_id AND events.version > asked.version
-        ORDER BY events.version OFFSET 0
+        ORDER BY events.version LIMIT $3
     ) AS e";
 
 /// A scalar subquery, so that it is one probe of the index for each stream.
@@ -79,12 +83,14 @@ const VERSIONS: &str = "
     ), 0)
     FROM unnest($1) WITH ORDINALITY AS asked (stream_id, place) ORDER BY asked.place";
 
-/// What is not known of the streams yet, in the order asked for.
+/// What is not known of the streams yet, in the order asked for; of each stream as many events as one page of `events_max` has for it.
 pub(crate) async fn load(
     connection: &mut PgConnection,
     snapshot_format: i32,
     known: &[KnownStream],
+    events_max: usize,
 ) -> Result<Vec<StoredStream>, sqlx::Error> {
+    let events_max = (events_max / known.len().max(1)).max(1);
     let stream_ids: Vec<&str> = known.iter().map(|known| known.stream_id.as_str()).collect();
     let mut versions = known.iter().map(|known| signed(known.version)).collect::<Result<Vec<i64>, _>>()?;
     let mut streams = vec![StoredStream::default(); known.len()];
@@ -92,18 +98,25 @@ pub(crate) async fn load(
     let snapshots = sqlx::query(SNAPSHOTS).bind(&stream_ids).bind(&versions).bind(snapshot_format);
     for row in snapshots.bind(EVENTS_BEFORE_SNAPSHOT).fetch_all(&mut *connection).await? {
         let index = place(&row)?;
+        if !known[index].snapshot {
+            continue;
+        }
         let snapshot =
             StoredSnapshot { version: unsigned(&row, 1)?, position: unsigned(&row, 2)?, state: row.try_get(3)? };
         versions[index] = signed(snapshot.version)?;
         streams[index].snapshot = Some(snapshot);
     }
-    for row in sqlx::query(EVENTS).bind(&stream_ids).bind(&versions).fetch_all(connection).await? {
+    let events = sqlx::query(EVENTS).bind(&stream_ids).bind(&versions).bind(signed(events_max as u64)?);
+    for row in events.fetch_all(connection).await? {
         streams[place(&row)?].events.push(LoadedEvent {
             version: unsigned(&row, 1)?,
             position: unsigned(&row, 2)?,
             event_type: row.try_get(3)?,
             payload: row.try_get(4)?,
         });
+    }
+    for stream in &mut streams {
+        stream.more = stream.events.len() == events_max;
     }
     Ok(streams)
 }

@@ -34,7 +34,7 @@ pub(super) struct CommandRow<'b> {
     /// Only without events, this and what follows.
     pub(super) stream_id: Option<&'b str>,
     pub(super) version: Option<i64>,
-    pub(super) standing: Option<String>,
+    pub(super) standing: Option<&'b str>,
 }
 
 pub(super) struct GuardRow<'b> {
@@ -88,7 +88,7 @@ impl<'b> Columns<'b> {
                 position: signed(unchanged.position)?,
                 stream_id: Some(&unchanged.stream_id),
                 version: Some(signed(unchanged.version)?),
-                standing: Some(to_json(&unchanged.standing)?),
+                standing: Some(&unchanged.standing),
                 ..remembered
             }),
             None if event_count > 0 => self.commands.push(remembered),

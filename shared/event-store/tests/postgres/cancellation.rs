@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tally_event_store::{AppendOptions, AppendStore};
 use tokio::time::timeout;
 
-use crate::fixture::{Log, append_options, batch, command, ensure_contiguous, eventually, known};
+use crate::fixture::{EVENTS_MAX, Log, append_options, batch, command, ensure_contiguous, eventually, known};
 
 const APPENDS: u64 = 300;
 /// Fewer: most of them open a connection.
@@ -52,11 +52,11 @@ async fn nothing_abandoned_takes_an_acknowledged_append_with_it() -> Result<()> 
     for round in 1..=ROUNDS {
         match round % 5 {
             0 => abandon(round, store.begin_exclusive()).await,
-            1 => abandon(round, store.load(known([(stream, 0)]))).await,
+            1 => abandon(round, store.load(known([(stream, 0)]), EVENTS_MAX)).await,
             2 => abandon(round, store.find_commands(&[uuid::Uuid::new_v4()])).await,
             3 => {
                 let mut exclusive = store.begin_exclusive().await?;
-                abandon(round, exclusive.load(known([(stream, 0)]))).await;
+                abandon(round, exclusive.load(known([(stream, 0)]), EVENTS_MAX)).await;
             }
             _ => {
                 let exclusive = store.begin_exclusive().await?;
@@ -66,7 +66,7 @@ async fn nothing_abandoned_takes_an_acknowledged_append_with_it() -> Result<()> 
         store.append(batch([command(&[(stream, round)])])).await?;
     }
     let mut owner = log.owner().await?;
-    let loaded = log.append.load(known([(stream, 0)])).await?;
+    let loaded = log.append.load(known([(stream, 0)]), EVENTS_MAX).await?;
     assert_eq!(loaded[0].events.len() as u64, ROUNDS);
     ensure_contiguous(&log.events().await?)?;
     // Abandoned exclusive appends commit too; those that were dropped before leave when the server notices.

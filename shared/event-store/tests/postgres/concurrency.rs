@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use tally_event_store::{ReadStore, StoredEvent, append};
 
-use crate::fixture::{Log, batch, command, ensure_contiguous, known};
+use crate::fixture::{EVENTS_MAX, Log, batch, command, ensure_contiguous, known};
 
 const APPENDERS: usize = 16;
 const BATCHES: u64 = 40;
@@ -74,7 +74,7 @@ async fn a_contended_stream_has_one_winner_for_each_version() -> Result<()> {
                     Err(append::Error::Conflict) => conflicts += 1,
                     Err(error) => return Err(anyhow::Error::from(error)),
                 }
-                version = log.append.load(known([("product-hot", 0)])).await?[0].events.len() as u64;
+                version = log.append.load(known([("product-hot", 0)]), EVENTS_MAX).await?[0].events.len() as u64;
             }
             version += 1;
         }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tally_event_store::{AppendOptions, AppendStore, LogName, ReadOptions, ReadStore, migrate};
 use tally_servers::{fresh_database, unique_log_name};
 
-use crate::fixture::{Log, batch, command, known};
+use crate::fixture::{EVENTS_MAX, Log, batch, command, known};
 
 const PASSWORD: &str = "hunter2-secret";
 
@@ -25,7 +25,7 @@ async fn errors_of(url: &str, log: &LogName) -> Vec<Box<dyn Error>> {
             nul.events[0].payload = "{\"address\":\"\0 Baker Street\"}".to_owned();
             errors.extend(store.append(batch([nul])).await.err().map(Into::into));
             errors.extend(store.append(batch([command(&[("order-secret", 9)])])).await.err().map(Into::into));
-            errors.extend(store.load(known([("order-secret\0", 0)])).await.err().map(Into::into));
+            errors.extend(store.load(known([("order-secret\0", 0)]), EVENTS_MAX).await.err().map(Into::into));
             errors.extend(store.begin_exclusive().await.err().map(Into::into));
         }
         Err(error) => errors.push(error.into()),
@@ -100,7 +100,7 @@ async fn debug_shows_no_payload_and_no_password() -> Result<()> {
     let shown = format!(
         "{secret:?} {:?} {:?} {:?} {:?}",
         log.events().await?,
-        log.append.load(known([("order-1", 0)])).await?,
+        log.append.load(known([("order-1", 0)]), EVENTS_MAX).await?,
         log.append.find_commands(&[secret.commands[0].command_id]).await?,
         (&log.append, &log.read, log.append.begin_exclusive().await?),
     );

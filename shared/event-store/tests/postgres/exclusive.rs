@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tally_event_store::{AppendOptions, AppendStore, Outcome, append};
 use tokio::time::timeout;
 
-use crate::fixture::{Log, append_options, batch, command, ensure_contiguous, eventually, known};
+use crate::fixture::{EVENTS_MAX, Log, append_options, batch, command, ensure_contiguous, eventually, known};
 
 /// How many sessions wait for a lock, as the server sees it.
 async fn waiting(owner: &mut PgConnection) -> Result<i64> {
@@ -31,7 +31,7 @@ async fn what_is_read_with_the_head_held_is_still_true_at_the_append() -> Result
     let rival = tokio::spawn(async move { store.append(batch([command(&[("order-1", 2)])])).await });
     eventually_waiting(&log, 1).await?;
 
-    assert_eq!(exclusive.load(known([("order-1", 0)])).await?[0].events.len(), 1);
+    assert_eq!(exclusive.load(known([("order-1", 0)]), EVENTS_MAX).await?[0].events.len(), 1);
     let found = exclusive.find_commands(&[earlier.command_id]).await?;
     assert!(matches!(&found[0].outcome, Outcome::Appended(events) if events.len() == 1));
     let appended = exclusive.append(batch([command(&[("order-1", 2)])])).await?;
@@ -59,14 +59,14 @@ async fn everyone_who_takes_the_head_gets_through_among_others_who_do_not() -> R
     let get_through = |_| async {
         for _ in 0..8 {
             let mut exclusive = store.begin_exclusive().await?;
-            let version = exclusive.load(known([("product-hot", 0)])).await?[0].events.len() as u64;
+            let version = exclusive.load(known([("product-hot", 0)]), EVENTS_MAX).await?[0].events.len() as u64;
             exclusive.append(batch([command(&[("product-hot", version + 1)])])).await?;
         }
         anyhow::Ok(())
     };
     try_join_all((0..4).map(get_through)).await?;
     noise.abort();
-    assert_eq!(log.append.load(known([("product-hot", 0)])).await?[0].events.len(), 32);
+    assert_eq!(log.append.load(known([("product-hot", 0)]), EVENTS_MAX).await?[0].events.len(), 32);
     ensure_contiguous(&log.events().await?)
 }
 
@@ -85,7 +85,7 @@ async fn who_is_dropped_lets_go_of_the_head() -> Result<()> {
     let log = Log::fresh().await?;
     for version in 1..=10 {
         let mut exclusive = log.append.begin_exclusive().await?;
-        exclusive.load(known([("order-1", 0)])).await?;
+        exclusive.load(known([("order-1", 0)]), EVENTS_MAX).await?;
         drop(exclusive);
         assert_eq!(log.given(&[("order-1", version)]).await?.first_position, version);
     }

@@ -59,9 +59,15 @@ pub(crate) fn append_options() -> AppendOptions {
     AppendOptions { connections_max: 16, acquire_timeout: DEADLINE, statement_timeout: DEADLINE, ..Default::default() }
 }
 
+/// A page that has room for all that tests append.
+pub(crate) const EVENTS_MAX: usize = 100_000;
+
 /// Streams, and up to which version they are known.
 pub(crate) fn known<const N: usize>(streams: [(&str, u64); N]) -> Vec<KnownStream> {
-    streams.into_iter().map(|(stream_id, version)| KnownStream { stream_id: stream_id.to_owned(), version }).collect()
+    streams
+        .into_iter()
+        .map(|(stream_id, version)| KnownStream { stream_id: stream_id.to_owned(), version, snapshot: true })
+        .collect()
 }
 
 pub(crate) fn event(stream_id: &str, version: u64) -> NewEvent {
@@ -86,8 +92,12 @@ pub(crate) fn command(events: &[(&str, u64)]) -> NewCommand {
 
 /// A command with a new id that changed nothing.
 pub(crate) fn unchanged(stream_id: &str, version: u64) -> NewCommand {
-    let unchanged =
-        Unchanged { stream_id: stream_id.to_owned(), version, position: 0, standing: json!([{ "held": stream_id }]) };
+    let unchanged = Unchanged {
+        stream_id: stream_id.to_owned(),
+        version,
+        position: 0,
+        standing: json!([{ "held": stream_id }]).to_string(),
+    };
     NewCommand { unchanged: Some(unchanged), ..command(&[]) }
 }
 

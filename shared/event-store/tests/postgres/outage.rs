@@ -6,7 +6,7 @@ use anyhow::Result;
 use tally_event_store::{AppendOptions, AppendStore, Error, LogName, ReadOptions, ReadStore, append};
 use tally_servers::Postgres;
 
-use crate::fixture::{Log, batch, command, ensure_contiguous, eventually, known};
+use crate::fixture::{EVENTS_MAX, Log, batch, command, ensure_contiguous, eventually, known};
 
 /// Longer than anything takes on a server that works, on a busy machine too.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,7 +37,7 @@ async fn ensure_unavailable(append: &AppendStore, read: &ReadStore, within: Dura
     let calls = tokio::join!(
         append.append(batch([command(&[("order-1", 1)])])),
         append.begin_exclusive(),
-        append.load(known([])),
+        append.load(known([]), EVENTS_MAX),
         append.find_commands(&[]),
         append.ping(),
         append.log_id(),
@@ -61,7 +61,7 @@ async fn ensure_recovery(append: &AppendStore, read: &ReadStore) -> Result<()> {
     eventually("the store is back", || async { Ok(append.ping().await.is_ok() && read.ping().await.is_ok()) }).await?;
     // From here on it is back for good, on every session.
     for _ in 0..10 {
-        let version = append.load(known([("order-1", 0)])).await?[0].events.len() as u64;
+        let version = append.load(known([("order-1", 0)]), EVENTS_MAX).await?[0].events.len() as u64;
         append.append(batch([command(&[("order-1", version + 1)])])).await?;
         assert_eq!(read.head().await?, version + 1);
     }

@@ -6,7 +6,7 @@
 use anyhow::Result;
 use sqlx::{Executor, PgConnection};
 
-use crate::fixture::{Log, batch, command, eventually, guarded, known, unchanged};
+use crate::fixture::{EVENTS_MAX, Log, batch, command, eventually, guarded, known, unchanged};
 
 const APPENDS: u64 = 500;
 
@@ -36,7 +36,10 @@ async fn no_statement_reads_a_table_to_its_end_even_while_a_backup_runs() -> Res
             let after = log.read.head().await? - 10;
             assert_eq!(log.read.read_after(after, 100).await?.len(), 10);
             assert_eq!(log.append.find_commands(&command_ids[command_ids.len() - 3..]).await?.len(), 3);
-            assert_eq!(log.append.load(known([(&format!("order-1-{version}"), 0)])).await?[0].events.len(), 1);
+            assert_eq!(
+                log.append.load(known([(&format!("order-1-{version}"), 0)]), EVENTS_MAX).await?[0].events.len(),
+                1
+            );
             log.append.ping().await?;
             log.append.begin_exclusive().await?.append(batch([])).await?;
         }

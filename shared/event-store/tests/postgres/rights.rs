@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tally_event_store::{AppendStore, LogName, NewSnapshot, ReadOptions, ReadStore};
 use tally_servers::{fresh_database, unique_log_name};
 
-use crate::fixture::{Log, append_options, batch, command, known};
+use crate::fixture::{EVENTS_MAX, Log, append_options, batch, command, known};
 
 const APPEND: &str =
     "SELECT * FROM append_batch('{order-2}', '{1}', '{Tested}', ARRAY['{}'], ARRAY['{}'], ARRAY[gen_random_uuid()],
@@ -92,7 +92,7 @@ async fn the_append_role_can_append_and_read_and_nothing_else() -> Result<()> {
     let (log, url) = log_with_member(LogName::append_role).await?;
     let store = AppendStore::connect(&url, &log.name, append_options()).await?;
     store.append(batch([command(&[("order-1", 2)])])).await?;
-    assert_eq!(store.load(known([("order-1", 0)])).await?[0].events.len(), 2);
+    assert_eq!(store.load(known([("order-1", 0)]), EVENTS_MAX).await?[0].events.len(), 2);
     let snapshot = NewSnapshot { stream_id: "order-1".to_owned(), version: 2, position: 2, state: "two".to_owned() };
     store.save_snapshots(vec![snapshot]).await?;
     store.prune_commands(Duration::ZERO, 10).await?;

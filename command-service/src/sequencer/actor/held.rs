@@ -1,0 +1,185 @@
+//! Deciding with the head held: take it, catch up with what others appended, load what is missing, decide, append.
+
+use std::time::Instant;
+
+use tally_domain::{Event, States, StreamId, missing_streams, needed_streams};
+use tally_event_store::{ExclusiveAppend, LoadedEvent, append};
+
+use super::{Actor, Flight, HOLDS_AFTER_OTHERS, event_count};
+use crate::sequencer::decide::{Decided, Verdict, decide};
+use crate::sequencer::hold::{self, Held, Holding, LoadedHeld, News, ROUNDS_MAX};
+use crate::sequencer::settle::Settled;
+use crate::sequencer::{Failure, replay};
+
+impl Actor {
+    /// Takes the head for as many of the waiting commands as a batch may have.
+    pub(super) fn take_head(&mut self) {
+        let count = self.queue.len().min(self.limits.batch_commands_max);
+        let rest = self.queue.drain(..count).collect();
+        self.holding = Holding { rest, ..Holding::default() };
+        let repeatable = self.holding.rest.iter().filter(|ticket| ticket.is_repeatable());
+        let repeatable = repeatable.map(|ticket| ticket.submission.command_id).collect();
+        let (store, seen) = (self.store.clone(), self.seen);
+        self.flight = Some(tokio::spawn(async move { Flight::Hold(hold::take(store, seen, repeatable).await) }));
+    }
+
+    pub(super) fn head_taken(&mut self, held: Result<Held, Failure>) {
+        match held {
+            Ok(Held { exclusive, news, known }) => {
+                self.catch_up(news);
+                self.seen = exclusive.head();
+                self.holding.known = known;
+                self.decide_held(exclusive);
+            }
+            Err(failure) => self.fail_held(&failure),
+        }
+    }
+
+    /// Takes in what others appended. Our own events are there too, where a statement's outcome was not known, and where theirs came in
+    /// between.
+    fn catch_up(&mut self, news: News) {
+        let before = self.catch_ups;
+        match news {
+            News::Events(events) => {
+                for (stream_id, LoadedEvent { version, position, event_type, payload }) in events {
+                    let Ok(id) = stream_id.parse::<StreamId>() else { continue };
+                    if version > self.cache.version(&id) {
+                        self.catch_ups = before + 1;
+                    }
+                    let event = || Event::from_stored(&event_type, &payload).ok();
+                    self.cache.catch_up(&id, version, position, event);
+                }
+            }
+            News::TooMany => {
+                self.catch_ups += 1;
+                self.cache.distrust_all();
+            }
+        }
+        self.holds_left = if self.catch_ups > before { HOLDS_AFTER_OTHERS } else { self.holds_left.saturating_sub(1) };
+    }
+
+    /// Decides as far as the streams are here, then loads or appends.
+    fn decide_held(&mut self, exclusive: ExclusiveAppend) {
+        let mut events: usize = self.holding.decided.iter().map(event_count).sum();
+        while let Some(ticket) = self.holding.rest.pop_front() {
+            if ticket.submission.deadline <= Instant::now() {
+                self.recent.finish(ticket, Err(Failure::TimedOut));
+                continue;
+            }
+            let known = self.holding.known.remove(&ticket.submission.command_id);
+            if let Some(known) = known.filter(|_| ticket.is_repeatable()) {
+                let outcome = replay::outcome(self.log_id, &ticket, known);
+                self.recent.finish(ticket, outcome);
+                continue;
+            }
+            let needed = needed_streams(&ticket.submission.command, &self.cache);
+            let lacks_streams = needed.iter().any(|id| self.cache.get(id).is_none());
+            if lacks_streams || events >= self.limits.batch_events_max {
+                self.holding.rest.push_front(ticket);
+                if lacks_streams && self.holding.rounds < ROUNDS_MAX {
+                    return self.load_held(exclusive);
+                }
+                break;
+            }
+            let mut decided = decide(&mut self.cache, ticket, needed);
+            events += event_count(&decided);
+            self.remember(&mut decided);
+            self.holding.decided.push(decided);
+        }
+        // Those that are left take the head again.
+        let Holding { mut rest, decided, .. } = std::mem::take(&mut self.holding);
+        while let Some(ticket) = rest.pop_back() {
+            self.queue.push_front(ticket);
+        }
+        self.flight = Some(tokio::spawn(async move { Flight::BatchHeld(hold::settle(exclusive, decided).await) }));
+    }
+
+    /// With the head held it is certain that nothing changes, so the same batch can note it.
+    fn remember(&self, decided: &mut Decided) {
+        if !decided.ticket.is_repeatable() {
+            return;
+        }
+        if let Verdict::Unchanged { stream, version, standing } = &mut decided.verdict {
+            decided.verdict = Verdict::Remember {
+                position: self.cache.settled_position(stream),
+                stream: stream.clone(),
+                version: *version,
+                standing: std::mem::take(standing),
+            };
+        }
+    }
+
+    /// Loads what all that are left lack, as far as it is known yet.
+    fn load_held(&mut self, exclusive: ExclusiveAppend) {
+        self.holding.rounds += 1;
+        let commands = self.holding.rest.iter().map(|ticket| &ticket.submission.command);
+        let mut missing: Vec<StreamId> = commands.flat_map(|command| missing_streams(command, &self.cache)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let known = missing.into_iter().map(|id| {
+            let version = self.cache.version(&id);
+            (id, version)
+        });
+        let known = known.collect();
+        self.flight = Some(tokio::spawn(async move { Flight::LoadHeld(hold::load(exclusive, known).await) }));
+    }
+
+    pub(super) fn loaded_held(&mut self, loaded: Result<LoadedHeld, Failure>) {
+        let LoadedHeld { exclusive, streams } = match loaded {
+            Ok(loaded) => loaded,
+            Err(failure) => return self.fail_held(&failure),
+        };
+        let mut unreadable = Vec::new();
+        for (id, loaded) in streams {
+            match loaded {
+                Ok(loaded) => self.cache.take_in(&id, loaded, true),
+                Err(error) => {
+                    tracing::error!(%error, stream = %id, "a stored stream can't be read");
+                    unreadable.push(id);
+                }
+            }
+        }
+        if !unreadable.is_empty() {
+            for ticket in std::mem::take(&mut self.holding.rest) {
+                let needed = needed_streams(&ticket.submission.command, &self.cache);
+                if needed.iter().any(|id| unreadable.contains(id)) {
+                    self.recent.finish(ticket, Err(Failure::Unreadable));
+                } else {
+                    self.holding.rest.push_back(ticket);
+                }
+            }
+        }
+        self.decide_held(exclusive);
+    }
+
+    /// The head can't be had, or is lost.
+    fn fail_held(&mut self, failure: &Failure) {
+        let Holding { rest, decided, .. } = std::mem::take(&mut self.holding);
+        self.fail(decided, failure);
+        for ticket in rest {
+            self.recent.finish(ticket, Err(failure.clone()));
+        }
+    }
+
+    pub(super) fn held_batch_landed(&mut self, Settled { decided, result }: Settled) {
+        match result {
+            Ok(checked) => {
+                if let Some(appended) = checked.appended {
+                    self.seen = appended.last_position;
+                }
+                self.conclude(decided, checked);
+            }
+            Err(error) => {
+                debug_assert!(!matches!(error, append::Error::Conflict), "nobody appends while the head is held");
+                self.holds_left = HOLDS_AFTER_OTHERS;
+                let failure = hold::append_failure(&error);
+                self.fail(decided, &failure);
+            }
+        }
+        if self.holds_left == 0 {
+            for ticket in std::mem::take(&mut self.queue) {
+                self.consider(ticket);
+            }
+        }
+    }
+}

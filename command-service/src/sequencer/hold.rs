@@ -1,0 +1,111 @@
+//! Appending beside other processes: take the head row, so that nobody appends meanwhile, learn what came since, decide, append, commit.
+//! All inside one transaction of tasks that no caller can cancel, so it can't lose a race.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use tally_domain::{StoredEventError, StreamId};
+use tally_event_store::{AppendStore, Error, ExclusiveAppend, LoadedEvent, StoredCommand, append};
+use uuid::Uuid;
+
+use super::Failure;
+use super::decide::Decided;
+use super::fold::{self, Loaded};
+use super::settle::{Checked, Settled, to_batch};
+use super::ticket::Ticket;
+
+/// Events of other processes that are read while the head is held. With more, every stream is asked for what it lacks when it is needed.
+const CATCH_UP_EVENTS_MAX: u64 = 8_192;
+/// Rounds of loading for the commands of one hold; a batch names its product, an order its products.
+pub(super) const ROUNDS_MAX: usize = 8;
+
+/// The head is held.
+pub(super) struct Held {
+    pub(super) exclusive: ExclusiveAppend,
+    pub(super) news: News,
+    /// Commands that came before.
+    pub(super) known: HashMap<Uuid, StoredCommand>,
+}
+
+/// What came into the log since it was looked at last.
+pub(super) enum News {
+    Events(Vec<(String, LoadedEvent)>),
+    TooMany,
+}
+
+/// Commands that are decided while the head is held.
+#[derive(Default)]
+pub(super) struct Holding {
+    /// Not decided yet.
+    pub(super) rest: VecDeque<Ticket>,
+    pub(super) decided: Vec<Decided>,
+    pub(super) known: HashMap<Uuid, StoredCommand>,
+    pub(super) rounds: usize,
+}
+
+/// Streams that were loaded with the head held.
+pub(super) struct LoadedHeld {
+    pub(super) exclusive: ExclusiveAppend,
+    pub(super) streams: Vec<(StreamId, Result<Loaded, StoredEventError>)>,
+}
+
+/// Takes the head.
+pub(super) async fn take(store: AppendStore, seen: u64, repeatable: Vec<Uuid>) -> Result<Held, Failure> {
+    let mut exclusive = store.begin_exclusive().await.map_err(|error| failure(&error))?;
+    let news = match exclusive.head().saturating_sub(seen) {
+        0 => News::Events(Vec::new()),
+        1..=CATCH_UP_EVENTS_MAX => News::Events(exclusive.read_after(seen).await.map_err(|error| failure(&error))?),
+        _ => News::TooMany,
+    };
+    let mut known = HashMap::new();
+    if !repeatable.is_empty() {
+        let found = exclusive.find_commands(&repeatable).await.map_err(|error| failure(&error))?;
+        known.extend(found.into_iter().map(|command| (command.command_id, command)));
+    }
+    Ok(Held { exclusive, news, known })
+}
+
+/// Loads what the commands lack.
+pub(super) async fn load(mut exclusive: ExclusiveAppend, known: Vec<(StreamId, u64)>) -> Result<LoadedHeld, Failure> {
+    let streams = fold::load(&mut exclusive, known).await?;
+    Ok(LoadedHeld { exclusive, streams })
+}
+
+/// Appends what was decided and lets go of the head. What was only said needs no check: it was true while the head was held.
+pub(super) async fn settle(exclusive: ExclusiveAppend, decided: Vec<Decided>) -> Settled {
+    let appended = exclusive.append(to_batch(&decided)).await;
+    let result =
+        appended.map(|appended| Checked { appended: Some(appended), stale: HashSet::new(), known: HashMap::new() });
+    Settled { decided, result }
+}
+
+/// What callers are told when the store fails.
+pub(super) fn failure(error: &Error) -> Failure {
+    match error {
+        Error::Unavailable(cause) => {
+            tracing::warn!(%cause, "the event store is unavailable");
+            Failure::Unavailable
+        }
+        Error::Refused(cause) => {
+            tracing::error!(%cause, "the event store refused");
+            Failure::Internal
+        }
+    }
+}
+
+/// What callers are told when an append fails other than by a lost race.
+pub(super) fn append_failure(error: &append::Error) -> Failure {
+    match error {
+        append::Error::Unavailable(cause) => {
+            tracing::warn!(%cause, "the event store is unavailable");
+            Failure::Unavailable
+        }
+        append::Error::Conflict => {
+            tracing::error!("a conflict while the head of the log was held");
+            Failure::Internal
+        }
+        append::Error::Refused(cause) => {
+            tracing::error!(%cause, "the event store refused a batch");
+            Failure::Internal
+        }
+    }
+}
