@@ -23,6 +23,7 @@ use tonic::service::Routes;
 use crate::config::{Action, CommandLine, ServeArgs};
 use crate::doorbell::Doorbell;
 use crate::edge::Edge;
+use crate::forgetting::forget_commands;
 use crate::sequencer::{Limits, Sequencer};
 
 const MIB: usize = 1024 * 1024;
@@ -77,11 +78,15 @@ impl App {
 
         let limits = Limits {
             commands_in_flight_max: args.commands_in_flight_max.max(1),
+            commands_in_flight_kib_max: args.commands_in_flight_kib_max.max(1),
             batch_commands_max: args.batch_commands_max.max(1),
             batch_events_max: args.batch_events_max.max(1),
             state_cache_bytes_max: args.state_cache_mib_max * MIB,
             recent_commands_max: args.recent_commands_max,
         };
+        if let Some(window) = args.command_window() {
+            background.push(tokio::spawn(forget_commands(store.clone(), window)));
+        }
         let (sequencer, sequencing) = Sequencer::start(store.clone(), doorbell, limits);
         let edge = Edge::new(sequencer, args.command_wait_max());
         let routes = Routes::new(

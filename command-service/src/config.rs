@@ -51,6 +51,10 @@ pub struct ServeArgs {
     #[arg(long, env = "COMMANDS_IN_FLIGHT_MAX", default_value_t = 8_192, value_name = "COUNT")]
     pub(crate) commands_in_flight_max: usize,
 
+    /// What those may take together, in KiB; one more is refused at once with RESOURCE_EXHAUSTED
+    #[arg(long, env = "COMMANDS_IN_FLIGHT_KIB_MAX", default_value_t = 32 * 1_024, value_name = "KIB")]
+    pub(crate) commands_in_flight_kib_max: usize,
+
     /// Commands committed together at the most
     #[arg(long, env = "BATCH_COMMANDS_MAX", default_value_t = 1_024, value_name = "COUNT")]
     pub(crate) batch_commands_max: usize,
@@ -66,6 +70,10 @@ pub struct ServeArgs {
     /// Outcomes of recent commands kept in memory, to answer a repeated command_id without asking Postgres
     #[arg(long, env = "RECENT_COMMANDS_MAX", default_value_t = 10_000, value_name = "COUNT")]
     pub(crate) recent_commands_max: usize,
+
+    /// Days for which a command_id is remembered, so that a repeated command is answered as the first time; 0 keeps them for ever
+    #[arg(long, env = "COMMAND_WINDOW_DAYS", default_value_t = 7, value_name = "DAYS")]
+    pub(crate) command_window_days: u32,
 
     /// Milliseconds that a command may take when its caller sets no deadline; then UNAVAILABLE
     #[arg(long, env = "COMMAND_WAIT_MS_MAX", default_value_t = 10_000, value_name = "MS")]
@@ -85,6 +93,11 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// None: for ever.
+    pub(crate) fn command_window(&self) -> Option<Duration> {
+        (self.command_window_days > 0).then(|| Duration::from_secs(u64::from(self.command_window_days) * 24 * 60 * 60))
+    }
+
     pub(crate) fn command_wait_max(&self) -> Duration {
         Duration::from_millis(self.command_wait_ms_max)
     }

@@ -7,6 +7,7 @@ mod config;
 mod convert;
 mod doorbell;
 mod edge;
+mod forgetting;
 mod sequencer;
 mod status;
 

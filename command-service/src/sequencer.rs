@@ -30,6 +30,9 @@ mod settle;
 mod snapshots;
 mod ticket;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,13 +43,15 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::doorbell::Doorbell;
-use ticket::Ticket;
+use ticket::{Reply, Ticket};
 
 /// The limits of a sequencer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Commands accepted and not answered yet.
     pub(crate) commands_in_flight_max: usize,
+    /// What those may take together, in KiB.
+    pub(crate) commands_in_flight_kib_max: usize,
     /// Commands committed together.
     pub(crate) batch_commands_max: usize,
     /// Events committed together, above which a batch takes no further command.
@@ -114,7 +119,8 @@ pub(crate) enum Failure {
 #[derive(Clone, Debug)]
 pub(crate) struct Sequencer {
     inbox: mpsc::Sender<Ticket>,
-    permits: Arc<Semaphore>,
+    counted: Arc<Semaphore>,
+    weighed: Arc<Semaphore>,
 }
 
 impl Sequencer {
@@ -122,18 +128,23 @@ impl Sequencer {
     pub(crate) fn start(store: AppendStore, doorbell: Doorbell, limits: Limits) -> (Self, JoinHandle<()>) {
         let (inbox, arrivals) = mpsc::channel(limits.commands_in_flight_max);
         let task = tokio::spawn(actor::Actor::new(store, doorbell, limits).run(arrivals));
-        let permits = Arc::new(Semaphore::new(limits.commands_in_flight_max));
-        (Self { inbox, permits }, task)
+        let counted = Arc::new(Semaphore::new(limits.commands_in_flight_max));
+        let weighed = Arc::new(Semaphore::new(limits.commands_in_flight_kib_max));
+        (Self { inbox, counted, weighed }, task)
     }
 
     /// Has a command decided on and, if it is accepted, committed. Cancel-safe for the command: once accepted, it goes its way.
     pub(crate) async fn submit(&self, submission: Submission) -> Result<Outcome, Failure> {
-        const OVERLOADED: Failure = Failure::Overloaded { limit: "commands_in_flight_max" };
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| OVERLOADED)?;
+        const TOO_MANY: Failure = Failure::Overloaded { limit: "commands_in_flight_max" };
+        const TOO_MUCH: Failure = Failure::Overloaded { limit: "commands_in_flight_kib_max" };
+        let counted = Arc::clone(&self.counted).try_acquire_owned().map_err(|_| TOO_MANY)?;
+        let (content_hash, bytes) = fingerprint::of(&submission)?;
+        let kib = u32::try_from(bytes.div_ceil(1024)).map_err(|_| TOO_MUCH)?;
+        let weighed = Arc::clone(&self.weighed).try_acquire_many_owned(kib).map_err(|_| TOO_MUCH)?;
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket::new(submission, reply, permit)?;
-        self.inbox.try_send(ticket).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => OVERLOADED,
+        let reply = Reply { answer: reply, _permits: [counted, weighed] };
+        self.inbox.try_send(Ticket::new(submission, content_hash, reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => TOO_MANY,
             mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
         })?;
         answer.await.unwrap_or(Err(Failure::Unavailable))

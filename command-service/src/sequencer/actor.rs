@@ -124,20 +124,24 @@ impl Actor {
         }
     }
 
-    /// Until Postgres has been reached once there is nothing to decide on, so commands are refused at once.
+    /// Until Postgres has been reached once there is nothing to decide on: commands wait for an attempt, and are refused when it fails.
     async fn learn(&mut self, arrivals: &mut mpsc::Receiver<Ticket>) -> Option<()> {
-        let mut tries = tokio::time::interval(LEARN_INTERVAL);
         loop {
-            tokio::select! {
-                biased;
-                _ = tries.tick() => match tokio::try_join!(self.store.log_id(), self.store.head()) {
-                    Ok((log_id, head)) => {
-                        (self.log_id, self.seen) = (log_id, head);
-                        return Some(());
-                    }
-                    Err(error) => { hold::failure(&error); }
-                },
-                ticket = arrivals.recv() => ticket?.reply.send(Err(Failure::Unavailable)),
+            match tokio::try_join!(self.store.log_id(), self.store.head()) {
+                Ok((log_id, head)) => {
+                    (self.log_id, self.seen) = (log_id, head);
+                    return Some(());
+                }
+                Err(error) => {
+                    hold::failure(&error);
+                }
+            }
+            let mut pause = std::pin::pin!(tokio::time::sleep(LEARN_INTERVAL));
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    ticket = arrivals.recv() => ticket?.reply.send(Err(Failure::Unavailable)),
+                }
             }
         }
     }

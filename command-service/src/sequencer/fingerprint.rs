@@ -1,17 +1,25 @@
 //! What tells a repeated command from another one under the same id. A stored format: changing it makes repetitions of older commands look
 //! like other content.
 
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tally_domain::Command;
 
 use super::{Failure, Submission};
 
-/// SHA-256 over the command and its condition as JSON. Where it came from and how long its caller waits are not part of its content.
-pub(super) fn of(submission: &Submission) -> Result<[u8; 32], Failure> {
-    let content = serde_json::to_value(&submission.command).map_err(|error| {
+/// What a command asks for. Where it came from and how long its caller waits are no part of it.
+#[derive(Serialize)]
+struct Content<'a> {
+    command: &'a Command,
+    expected_version: Option<u64>,
+}
+
+/// SHA-256 over the content as JSON, and how many bytes that is.
+pub(super) fn of(submission: &Submission) -> Result<([u8; 32], usize), Failure> {
+    let content = Content { command: &submission.command, expected_version: submission.expected_version };
+    let json = serde_json::to_vec(&content).map_err(|error| {
         tracing::error!(%error, "a command can't be encoded");
         Failure::Internal
     })?;
-    let content = json!({ "command": content, "expected_version": submission.expected_version });
-    Ok(Sha256::digest(content.to_string()).into())
+    Ok((Sha256::digest(&json).into(), json.len()))
 }

@@ -2,13 +2,13 @@
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Failure, Outcome, Submission, fingerprint};
+use super::{Failure, Outcome, Submission};
 
-/// Where an answer goes. The permit is given back with the answer.
+/// Where an answer goes. The permits are given back with the answer.
 #[derive(Debug)]
 pub(super) struct Reply {
-    answer: oneshot::Sender<Result<Outcome, Failure>>,
-    _permit: OwnedSemaphorePermit,
+    pub(super) answer: oneshot::Sender<Result<Outcome, Failure>>,
+    pub(super) _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Reply {
@@ -29,13 +29,8 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(
-        submission: Submission,
-        answer: oneshot::Sender<Result<Outcome, Failure>>,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Self, Failure> {
-        let content_hash = fingerprint::of(&submission)?;
-        Ok(Self { submission, content_hash, reply: Reply { answer, _permit: permit }, loads: 0 })
+    pub(super) fn new(submission: Submission, content_hash: [u8; 32], reply: Reply) -> Self {
+        Self { submission, content_hash, reply, loads: 0 }
     }
 
     /// Whether the same command may come again and must get the same answer.
