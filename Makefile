@@ -1,8 +1,9 @@
 # Each target is one line of what it is for; `make help` shows them.
 .DEFAULT_GOAL := help
-.PHONY: run test check tools help
+.PHONY: run test check bench tools help
 
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
+RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 VENV := $(abspath $(or $(CARGO_TARGET_DIR),target))/clients-venv
 BUF = $(or $(shell command -v buf),$(VENV)/bin/buf)
 # Never -p here: another choice of members is another choice of features, and every dependency would be compiled again.
@@ -23,6 +24,12 @@ check: ## Check the style: formatting, lints, the protos, the tree's own rules
 	@command -v buf >/dev/null || $(LOCAL) install --tests
 	cd proto && $(BUF) lint
 	cargo test --workspace --test system tidy::
+
+# Programs by name for the reason above. What has a Cargo.lock of its own is built into the same folder, to share what is the same.
+bench: ## Measure it: builds a release, prints one table against pgbench and others, writes bench/results (ONLY=P1,P3: some rows; about 10 minutes)
+	cargo build --release --bin bench --bin command-service
+	cargo build --release --manifest-path bench/cqrs-es/Cargo.toml --target-dir $(dir $(RELEASE))
+	$(RELEASE)/bench run --only "$(ONLY)"
 
 tools: ## Put grpcurl and buf into target/clients-venv/bin, where there are none (with Python)
 	@$(LOCAL) install --tests

@@ -1,0 +1,66 @@
+//! The only place that constructs: rows, what they need, the rounds, and what comes out.
+
+use std::io::Write;
+
+use anyhow::{Result, bail};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::{Action, CommandLine, RunArgs};
+use crate::baselines::serve_baseline;
+use crate::cpu;
+use crate::load::load;
+use crate::progress::Progress;
+use crate::results::{Results, RowResult};
+use crate::rounds::{Rounds, subjects_of};
+use crate::rows;
+use crate::stage::Stage;
+use crate::table::table;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When it can't be measured, or a run went wrong. A row that missed its target is none.
+pub fn run_command_line(line: CommandLine) -> Result<()> {
+    match line.action {
+        Action::Run(args) => Runtime::new()?.block_on(run(args)),
+        // One thread: it costs the least, and what it costs is taken from the servers on the same cores.
+        Action::Load(args) => {
+            let report = Builder::new_current_thread().enable_all().build()?.block_on(load(&args))?;
+            Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?)
+        }
+        // Tally's own services run on this kind of runtime.
+        Action::Baseline(args) => Runtime::new()?.block_on(serve_baseline(args)),
+    }
+}
+
+/// Measures what the arguments ask for, prints the table and writes the file.
+async fn run(args: RunArgs) -> Result<()> {
+    let rows = rows::chosen(&args.only)?;
+    let subjects = subjects_of(&rows);
+    let stage = Stage::set(&args).await?;
+    let progress = Progress::new(args.rounds, subjects.len());
+    let cores_before = cpu::of_machine();
+    let rounds = Rounds::run(&stage, &subjects, &progress).await;
+    progress.finish();
+
+    let results: Vec<RowResult> =
+        rows.iter().map(|row| RowResult::of(row, row.outcome(&rounds.rounds), rounds.failure_of(row))).collect();
+    let stolen_percent = cores_before.zip(cpu::of_machine()).map(|(before, after)| stolen_percent(before, after));
+    let results = Results::new(stage.servers.version().await?, stolen_percent, results);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", table(&results.rows))?;
+    if let Some(percent) = stolen_percent {
+        writeln!(out, "other virtual machines had {percent:.0} % of this one's time meanwhile")?;
+    }
+    writeln!(out, "{}", results.write(&args.results, &args.only)?.display())?;
+    stage.clear().await?;
+    if !rounds.failures.is_empty() {
+        bail!("runs went wrong: {:?}", rounds.failures);
+    }
+    Ok(())
+}
+
+/// From how long all cores were there, and how long of that they were given to others.
+fn stolen_percent(before: (f64, f64), after: (f64, f64)) -> f64 {
+    100.0 * (after.1 - before.1) / (after.0 - before.0).max(f64::MIN_POSITIVE)
+}

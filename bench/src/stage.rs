@@ -1,0 +1,57 @@
+//! What all runs share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use tokio::sync::OnceCell;
+
+use crate::args::RunArgs;
+use crate::servers::Servers;
+
+/// The servers, the settings, and what one run leaves for another.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) servers: Servers,
+    pub(crate) args: RunArgs,
+    /// The database whose log is long, once it is made.
+    pub(crate) long_log: OnceCell<String>,
+    /// Commands a second, rounded, that one replica did last over many SKUs.
+    full_load: AtomicU64,
+    runs: AtomicU64,
+}
+
+impl Stage {
+    pub(crate) async fn set(args: &RunArgs) -> Result<Self> {
+        Ok(Self {
+            servers: Servers::start(&args.data).await?,
+            args: args.clone(),
+            long_log: OnceCell::new(),
+            full_load: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+        })
+    }
+
+    /// Stops the servers and removes their data, which are gigabytes. The logs stay.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        self.servers.clear().await
+    }
+
+    pub(crate) fn log_file(&self, name: &str) -> PathBuf {
+        self.servers.folder.join(format!("{name}.log"))
+    }
+
+    /// A number that no other run has.
+    pub(crate) fn next_run(&self) -> u64 {
+        self.runs.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_full_load(&self, per_second: f64) {
+        self.full_load.store(per_second as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn full_load(&self) -> Option<f64> {
+        let per_second = self.full_load.load(Ordering::Relaxed);
+        (per_second > 0).then_some(per_second as f64)
+    }
+}

@@ -1,0 +1,77 @@
+//! Everything that is ever run and measured, each once a round, for all rows that need it.
+
+use anyhow::{Context, Result};
+
+use crate::sample::Sample;
+use crate::stage::Stage;
+use crate::subjects::{Load, baseline, cqrs_es, pgbench, start, tally};
+
+/// Something that can be measured.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Subject {
+    /// Allocate over many SKUs.
+    TallySpread,
+    /// Allocate on one SKU.
+    TallyOneSku,
+    /// CreateOrder with three lines.
+    TallyOrders,
+    /// One Allocate at a time.
+    TallyIdle,
+    /// Allocate at half of what `TallySpread` did, in an open loop.
+    TallyHalfLoad,
+    /// Allocate over many SKUs, through two replicas.
+    TallyTwoReplicas,
+    /// Allocate on one SKU, through two replicas.
+    TallyTwoReplicasOneSku,
+    /// Allocate over many SKUs, in a log of millions of events.
+    TallyLongLog,
+    /// From its start until it serves.
+    TallyStart,
+    /// pgbench: an INSERT and its commit.
+    PgbenchInsert,
+    /// pgbench: an order of four events.
+    PgbenchOrder,
+    /// pgbench: one contended row.
+    PgbenchOneRow,
+    /// pgbench: an INSERT and its commit, one client.
+    PgbenchIdle,
+    /// Nothing but gRPC, one call at a time.
+    EchoIdle,
+    /// A gRPC service with a commit for each command.
+    OneCommit,
+    /// A gRPC service on the crates cqrs-es and postgres-es.
+    CqrsEs,
+}
+
+impl Subject {
+    /// What has to be measured too, and first.
+    pub(crate) fn rests_on(self) -> Option<Subject> {
+        (self == Subject::TallyHalfLoad).then_some(Subject::TallySpread)
+    }
+
+    /// Runs and measures it, once.
+    pub(crate) async fn measure(self, stage: &Stage) -> Result<Sample> {
+        let allocate = || Load::of("allocate");
+        match self {
+            Subject::TallySpread => tally::spread(stage).await,
+            Subject::TallyOneSku => tally::on_empty_log(stage, 1, allocate().on_one_sku()).await,
+            Subject::TallyOrders => tally::on_empty_log(stage, 1, Load::of("create-order")).await,
+            Subject::TallyIdle => tally::on_empty_log(stage, 1, allocate().idle()).await,
+            Subject::TallyHalfLoad => {
+                let full_load = stage.full_load().context("the full load isn't known")?;
+                tally::on_empty_log(stage, 1, allocate().at_rate(full_load / 2.0)).await
+            }
+            Subject::TallyTwoReplicas => tally::on_empty_log(stage, 2, allocate()).await,
+            Subject::TallyTwoReplicasOneSku => tally::on_empty_log(stage, 2, allocate().on_one_sku()).await,
+            Subject::TallyLongLog => tally::on_long_log(stage).await,
+            Subject::TallyStart => start::measure(stage).await,
+            Subject::PgbenchInsert => pgbench::insert(stage).await,
+            Subject::PgbenchOrder => pgbench::order(stage).await,
+            Subject::PgbenchOneRow => pgbench::one_row(stage).await,
+            Subject::PgbenchIdle => pgbench::idle(stage).await,
+            Subject::EchoIdle => baseline::echo(stage, allocate().idle()).await,
+            Subject::OneCommit => baseline::one_commit(stage, allocate()).await,
+            Subject::CqrsEs => cqrs_es::measure(stage, allocate()).await,
+        }
+    }
+}

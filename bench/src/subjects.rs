@@ -1,0 +1,10 @@
+//! How each subject is set up, run and checked.
+
+pub(crate) mod baseline;
+pub(crate) mod cqrs_es;
+mod flags;
+pub(crate) mod pgbench;
+pub(crate) mod start;
+pub(crate) mod tally;
+
+pub(crate) use flags::Load;

@@ -1,0 +1,96 @@
+//! What `bench load` is told.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use crate::args::RunArgs;
+use crate::load::LoadReport;
+use crate::processes;
+
+/// SKUs of a run that is spread.
+pub(crate) const SKUS: u64 = 10_000;
+/// Connections of a load. HTTP/2 is one lock a connection: fewer would measure the client.
+const CONNECTIONS: u32 = 8;
+/// Commands under way at a time, over all connections.
+const IN_FLIGHT: u32 = 256;
+
+/// One load.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    command: &'static str,
+    skus: u64,
+    sku_prefix: String,
+    connections: u32,
+    in_flight: u32,
+    rate_per_second: Option<f64>,
+    count: Option<u64>,
+}
+
+impl Load {
+    pub(crate) fn of(command: &'static str) -> Self {
+        Self {
+            command,
+            skus: SKUS,
+            sku_prefix: "SKU-".to_owned(),
+            connections: CONNECTIONS,
+            in_flight: IN_FLIGHT,
+            rate_per_second: None,
+            count: None,
+        }
+    }
+
+    /// A batch for each SKU that `self` uses.
+    pub(crate) fn seed(&self) -> Self {
+        Self {
+            sku_prefix: self.sku_prefix.clone(),
+            skus: self.skus,
+            count: Some(self.skus),
+            ..Self::of("create-batch")
+        }
+    }
+
+    /// One SKU for all.
+    pub(crate) fn on_one_sku(self) -> Self {
+        Self { skus: 1, ..self }
+    }
+
+    /// SKUs that no other run has.
+    pub(crate) fn on_skus_of_its_own(self, run: u64) -> Self {
+        Self { sku_prefix: format!("R{run}-SKU-"), ..self }
+    }
+
+    /// One command at a time.
+    pub(crate) fn idle(self) -> Self {
+        Self { connections: 1, in_flight: 1, ..self }
+    }
+
+    /// Sent at fixed times.
+    pub(crate) fn at_rate(self, per_second: f64) -> Self {
+        Self { rate_per_second: Some(per_second), ..self }
+    }
+
+    /// Events that each command of it appends.
+    pub(crate) fn events_each(&self) -> u64 {
+        match self.command {
+            // The batch, and the claim on its reference.
+            "create-batch" => 2,
+            // The order, and three lines.
+            "create-order" => 4,
+            _ => 1,
+        }
+    }
+
+    /// Sends it.
+    pub(crate) async fn send(&self, targets: &[SocketAddr], args: &RunArgs) -> Result<LoadReport> {
+        let mut flags = vec![format!("--command={}", self.command), format!("--skus={}", self.skus)];
+        flags.push(format!("--sku-prefix={}", self.sku_prefix));
+        flags.push(format!("--connections={}", self.connections));
+        flags.push(format!("--in-flight={}", self.in_flight));
+        flags.push(format!("--warm-up-ms={}", args.warm_up_ms));
+        flags.push(format!("--measure-ms={}", args.measure_ms));
+        flags.extend(self.rate_per_second.map(|rate| format!("--rate-per-second={rate}")));
+        flags.extend(self.count.map(|count| format!("--count={count}")));
+        processes::load(targets, &flags).await
+    }
+}

@@ -1,0 +1,175 @@
+//! What Postgres does by itself, through pgbench: prepared statements, a connection for each of 32 clients, two threads. No gRPC edge, no
+//! checks, no rules: only the transactions that a service with a commit for each command would need, in a table like the one a sensible
+//! team would make. It is flattered, since whatever a team builds on top of this costs more.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use tokio::process::Command;
+
+use crate::cpu;
+use crate::processes::output_of;
+use crate::sample::{Quantity, Sample};
+use crate::servers::{connect, count, execute};
+use crate::stage::Stage;
+use tally_servers::find;
+
+const DATABASE: &str = "pgbench";
+const CLIENTS: u32 = 32;
+const THREADS: u32 = 2;
+/// The warm-up takes numbers from 0 on, and what is measured others.
+const FIRST_MEASURED: u32 = 10_000_000;
+const WARM_UP_SECONDS: u64 = 1;
+
+/// The table and its indexes: what an event table has, with the ids that make repeated commands harmless. Dense positions and the order of
+/// commits, which Tally's log has, are not asked of it.
+const TABLES: &str = include_str!("pgbench/tables.sql");
+/// One event and its commit: an allocation with a commit of its own.
+const INSERT: &str = include_str!("pgbench/insert.sql");
+/// An order of three lines: four events in one transaction, in the ordinary form of a statement each.
+const ORDER: &str = include_str!("pgbench/order.sql");
+/// An allocation from one contended row: lock it, look, change it, note it.
+const ONE_ROW: &str = include_str!("pgbench/one_row.sql");
+
+/// What an event of Tally holds, as text, as a service would send it.
+const PAYLOAD: &str = r#"{"sku": "SKU-1234", "order_id": "web-123456", "quantity": 1, "batch_ref": "batch-SKU-1234", "from_backorder": false}"#;
+const ORDER_PAYLOAD: &str = include_str!("pgbench/order.json");
+const METADATA: &str = "{}";
+
+/// One event a transaction.
+pub(crate) async fn insert(stage: &Stage) -> Result<Sample> {
+    run(stage, INSERT, CLIENTS, 1).await
+}
+
+/// One order a transaction.
+pub(crate) async fn order(stage: &Stage) -> Result<Sample> {
+    run(stage, ORDER, CLIENTS, 4).await
+}
+
+/// All clients on one row.
+pub(crate) async fn one_row(stage: &Stage) -> Result<Sample> {
+    run(stage, ONE_ROW, CLIENTS, 1).await
+}
+
+/// One event a transaction, one client: what a commit takes when nothing else goes on.
+pub(crate) async fn idle(stage: &Stage) -> Result<Sample> {
+    run(stage, INSERT, 1, 1).await
+}
+
+async fn run(stage: &Stage, script: &str, clients: u32, events_each: u64) -> Result<Sample> {
+    let url = stage.servers.empty_database(DATABASE).await?;
+    let mut connection = connect(&url).await?;
+    execute(&mut connection, TABLES).await?;
+    let file = stage.servers.folder.join("pgbench.sql");
+    std::fs::write(&file, script)?;
+    let latencies = stage.servers.folder.join(format!("pgbench-{}", stage.next_run()));
+
+    let warm_up = pgbench(&url, &file, clients, 0, WARM_UP_SECONDS, None).await?;
+    stage.servers.checkpoint().await?;
+    let cpu_before = stage.servers.postgres_cpu_seconds()? + cpu::of_own_ended_children()?;
+    let seconds = stage.args.measure().as_secs().max(1);
+    // The latency of each is written to a file only where it is asked for: a single client has the time for it.
+    let log = (clients == 1).then_some(latencies.as_path());
+    let measured = pgbench(&url, &file, clients, FIRST_MEASURED, seconds, log).await?;
+    let cpu_used = stage.servers.postgres_cpu_seconds()? + cpu::of_own_ended_children()? - cpu_before;
+
+    let expected = (warm_up.transactions + measured.transactions) * events_each;
+    let stored = count(&mut connection, "recorded").await?;
+    ensure!(stored == expected, "{expected} events were committed and {stored} are in the table");
+    let sample = Sample::default()
+        .with(Quantity::PerSecond, measured.per_second)
+        .with(Quantity::CpuUsEach, cpu_used * 1e6 / measured.transactions as f64);
+    match log {
+        Some(prefix) => Ok(sample.with(Quantity::P50Us, median_latency_us(prefix)?)),
+        None => Ok(sample),
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    transactions: u64,
+    per_second: f64,
+}
+
+async fn pgbench(
+    url: &str,
+    script: &Path,
+    clients: u32,
+    first: u32,
+    seconds: u64,
+    latencies: Option<&Path>,
+) -> Result<Outcome> {
+    let mut command = Command::new(find_pgbench()?);
+    command.args(["--no-vacuum", "--protocol=prepared"]);
+    command.arg(format!("--client={clients}")).arg(format!("--jobs={}", THREADS.min(clients)));
+    command.arg(format!("--time={seconds}")).arg("--file").arg(script);
+    for (name, value) in [("payload", PAYLOAD), ("order_payload", ORDER_PAYLOAD.trim()), ("metadata", METADATA)] {
+        command.arg(format!("--define={name}={value}"));
+    }
+    command.arg(format!("--define=n={first}"));
+    if let Some(prefix) = latencies {
+        command.arg("--log").arg(format!("--log-prefix={}", prefix.display()));
+    }
+    parse(&output_of(command.arg(url).env("LC_ALL", "C")).await?)
+}
+
+/// Beside the server, as a rule; a folder in PATH may have links to the server alone.
+fn find_pgbench() -> Result<PathBuf> {
+    let beside_server = find::postgres_bin_dir()?.canonicalize()?.join("pgbench");
+    let found = if beside_server.is_file() { Some(beside_server) } else { find::program(&["pgbench"]) };
+    found.context("pgbench is not installed")
+}
+
+fn parse(output: &str) -> Result<Outcome> {
+    let number_after = |start: &str| -> Option<&str> {
+        let line = output.lines().find_map(|line| line.strip_prefix(start))?;
+        line.split(|c: char| c.is_whitespace() || c == '/').find(|word| !word.is_empty())
+    };
+    let failed = number_after("number of failed transactions:").unwrap_or("0");
+    ensure!(failed == "0", "transactions failed: {output}");
+    let transactions = number_after("number of transactions actually processed:").and_then(|text| text.parse().ok());
+    let per_second = number_after("tps =").and_then(|text| text.parse().ok());
+    let outcome = transactions.zip(per_second).with_context(|| format!("not understood: {output}"))?;
+    Ok(Outcome { transactions: outcome.0, per_second: outcome.1 })
+}
+
+/// From the file that pgbench writes: client, transaction, microseconds, and more.
+fn median_latency_us(prefix: &Path) -> Result<f64> {
+    let (folder, name) = (prefix.parent().context("a folder")?, prefix.file_name().context("a name")?);
+    let mut histogram = Histogram::<u64>::new(3)?;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if !path.file_stem().is_some_and(|stem| stem == name) {
+            continue;
+        }
+        for line in std::fs::read_to_string(&path)?.lines() {
+            let latency_us: u64 = line.split(' ').nth(2).context("a latency")?.parse()?;
+            histogram.record(latency_us)?;
+        }
+    }
+    ensure!(!histogram.is_empty(), "pgbench wrote no latencies");
+    Ok(histogram.value_at_quantile(0.5) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "pgbench (15.13)\ntransaction type: insert.sql\nnumber of clients: 32\n\
+        number of transactions actually processed: 44512\nnumber of failed transactions: 0 (0.000%)\n\
+        latency average = 2.156 ms\ntps = 14840.123456 (without initial connection time)\n";
+
+    #[test]
+    fn what_pgbench_prints_is_understood() {
+        assert_eq!(parse(OUTPUT).unwrap(), Outcome { transactions: 44_512, per_second: 14_840.123_456 });
+        let limited = OUTPUT.replace("processed: 44512", "processed: 44512/44512");
+        assert_eq!(parse(&limited).unwrap().transactions, 44_512);
+    }
+
+    #[test]
+    fn a_failed_transaction_fails_the_run() {
+        assert!(parse(&OUTPUT.replace("transactions: 0", "transactions: 3")).is_err());
+        assert!(parse("nothing").is_err());
+    }
+}

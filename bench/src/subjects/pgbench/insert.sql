@@ -1,0 +1,5 @@
+-- Versions are unique without being looked up, which a service would have to do.
+\set sku random(0, 9999)
+\set n :n + 1
+\set version :n * 32 + :client_id
+INSERT INTO recorded (stream_id, version, command_id, event_type, payload, metadata) VALUES ('product-SKU-' || :sku::text, :version, gen_random_uuid(), 'Allocated', :payload, :metadata);
