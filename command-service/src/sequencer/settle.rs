@@ -53,14 +53,13 @@ async fn append_and_check(store: &AppendStore, decided: &[Decided]) -> Result<Ch
 
 /// What is to be stored of the batch.
 pub(super) fn to_batch(decided: &[Decided]) -> Batch {
-    let written = written(decided);
-    let mut commands = Vec::new();
+    let mut commands = Vec::with_capacity(decided.len());
     let mut guards = HashSet::new();
     for item in decided {
         let submission = &item.ticket.submission;
         let (events, unchanged) = match &item.verdict {
             Verdict::Append { events, .. } => {
-                let only_read = item.basis.iter().filter(|(id, _)| !written.contains(id));
+                let only_read = item.basis.iter().filter(|(id, _)| events.iter().all(|event| event.stream != *id));
                 guards.extend(only_read.map(|(id, version)| (id.to_string(), *version)));
                 let events = events
                     .iter()

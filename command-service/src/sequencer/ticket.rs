@@ -18,8 +18,11 @@ impl Reply {
     }
 }
 
+/// Boxed: it is handed on a dozen times.
+pub(super) type Ticket = Box<Accepted>;
+
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct Accepted {
     pub(super) submission: Submission,
     /// What tells a repetition from another command under the same id.
     pub(super) content_hash: [u8; 32],
@@ -28,9 +31,9 @@ pub(super) struct Ticket {
     pub(super) loads: u32,
 }
 
-impl Ticket {
-    pub(super) fn new(submission: Submission, content_hash: [u8; 32], reply: Reply) -> Self {
-        Self { submission, content_hash, reply, loads: 0 }
+impl Accepted {
+    pub(super) fn new(submission: Submission, content_hash: [u8; 32], reply: Reply) -> Ticket {
+        Box::new(Self { submission, content_hash, reply, loads: 0 })
     }
 
     /// Whether the same command may come again and must get the same answer.

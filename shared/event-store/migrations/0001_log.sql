@@ -99,23 +99,9 @@ BEGIN
     -- Read with the head held, so that times follow positions (as far as the clock does).
     recorded_at := clock_timestamp();
 
-    -- A stream's new versions follow each other and its last: the one before them is there. (That none of them is there,
-    -- the unique key says.) Here and below, scalar subqueries: one probe of an index for each row, whatever the planner
-    -- thinks of the tables' sizes; and equality on the whole key, since a search for the highest version reads a whole
-    -- page of the index.
-    PERFORM FROM (
-        SELECT event.stream_id, min(event.version), max(event.version), count(*)
-        FROM unnest(event_stream_ids, event_versions) AS event (stream_id, version)
-        GROUP BY event.stream_id
-    ) AS new (stream_id, first, last, count)
-    WHERE new.last - new.first + 1 <> new.count OR new.first > 1 AND (
-        SELECT true FROM events WHERE events.stream_id = new.stream_id AND events.version = new.first - 1
-    ) IS NULL;
-    IF FOUND THEN
-        RAISE EXCEPTION 'a stream is not at the expected version' USING ERRCODE = 'TL001';
-    END IF;
-
-    -- What was only read has not moved: its version is there (version 0 always is) and the next one is not.
+    -- What was only read has not moved: its version is there (version 0 always is) and the next one is not. Here and below,
+    -- scalar subqueries: one probe of an index for each row, whatever the planner thinks of the tables' sizes; and equality
+    -- on the whole key, since a search for the highest version reads a whole page of the index.
     IF cardinality(guard_stream_ids) > 0 THEN
         PERFORM FROM unnest(guard_stream_ids, guard_versions) AS guard (stream_id, version)
         WHERE guard.version > 0 AND (
@@ -134,6 +120,16 @@ BEGIN
         generate_series(first_position, last_position), unnest(event_versions), append_batch.recorded_at,
         unnest(event_command_ids), unnest(event_stream_ids), unnest(event_types), unnest(event_payloads),
         unnest(event_metadata);
+
+    -- A stream's new versions follow each other and its last: the one before each is there now. (That none of them was
+    -- there before, the unique key says.)
+    PERFORM FROM unnest(event_stream_ids, event_versions) AS event (stream_id, version)
+    WHERE event.version > 1 AND (
+        SELECT true FROM events WHERE events.stream_id = event.stream_id AND events.version = event.version - 1
+    ) IS NULL;
+    IF FOUND THEN
+        RAISE EXCEPTION 'a stream is not at the expected version' USING ERRCODE = 'TL001';
+    END IF;
 
     -- What a command that changed nothing has found may have been appended by this same batch, at a position that nobody
     -- knew before.
