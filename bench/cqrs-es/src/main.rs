@@ -3,7 +3,8 @@
 //! An aggregate is a SKU, with Tally's rule for allocating. It is fair: the tables are the crate's own, the pool is larger than the crate's
 //! default of 10 and doesn't check its connections before each use, a lost race is tried again inside instead of being left to the caller,
 //! and the edge, its runtime and its settings are Tally's own. Events are the source of truth, without snapshots: its documentation has
-//! those for aggregates of many events, and here each has few. (`--snapshot-every` tries them.)
+//! those for aggregates of many events, and here each has few. (`SNAPSHOT_EVERY=5 make bench ONLY=P12` tries
+//! them.)
 
 mod product;
 mod service;
@@ -20,7 +21,7 @@ struct Args {
     database_url: String,
 
     /// Keep a snapshot of a SKU after each so many events
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, env = "SNAPSHOT_EVERY", value_name = "COUNT")]
     snapshot_every: Option<usize>,
 }
 
