@@ -81,7 +81,7 @@ pub(crate) async fn start(stage: &Stage, url: &str) -> Result<Service> {
         ("COMMAND_LISTEN", "127.0.0.1:0".to_owned()),
         ("TALLY_LOG", LOG.to_owned()),
     ];
-    Service::start(program("command-service")?, &["serve"], &env, &stage.log_file("command-service")).await
+    Service::start(program("command-service")?, &["serve"], &env, &stage.servers.log_file("command-service")).await
 }
 
 pub(crate) fn log_name() -> Result<LogName> {
