@@ -49,13 +49,18 @@ async fn run(args: RunArgs) -> Result<()> {
     let results = Results::new(stage.servers.version().await?, others_percent, results);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", table(&results.rows))?;
+    for row in &results.rows {
+        if let Some(error) = &row.error {
+            writeln!(out, "{} FAILED: {error}", row.id)?;
+        }
+    }
     if let Some(percent) = others_percent {
         writeln!(out, "others had {percent:.0} % of the cores' time meanwhile: the less, the more this says")?;
     }
     writeln!(out, "{}", results.write(&args.results, &args.only)?.display())?;
     stage.clear().await?;
     if !rounds.failures.is_empty() {
-        bail!("runs went wrong: {:?}", rounds.failures);
+        bail!("{} of the runs went wrong", rounds.failures.len());
     }
     Ok(())
 }

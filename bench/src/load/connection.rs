@@ -9,6 +9,7 @@ use h2::RecvStream;
 use h2::client::SendRequest;
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, Method, Request, Uri};
+use percent_encoding::percent_decode;
 use prost::Message;
 use tokio::net::TcpStream;
 
@@ -85,7 +86,7 @@ async fn all_of(body: &mut RecvStream) -> Result<Bytes, h2::Error> {
 }
 
 fn succeeded(headers: &HeaderMap) -> Result<(), String> {
-    let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |name: &str| Some(percent_decode(headers.get(name)?.as_bytes()).decode_utf8_lossy().into_owned());
     match text("grpc-status").as_deref() {
         Some("0") => Ok(()),
         Some(code) => Err(format!("code {code}: {}", text("grpc-message").unwrap_or_default())),

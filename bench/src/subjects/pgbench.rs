@@ -82,6 +82,7 @@ async fn run(stage: &Stage, script: &str, clients: u32, events_each: u64) -> Res
     let expected = (warm_up.transactions + connecting.transactions + measured.transactions) * events_each;
     let stored = count(&mut connection, "recorded").await?;
     ensure!(stored == expected, "{expected} events were committed and {stored} are in the table");
+    ensure!(measured.transactions > connecting.transactions, "pgbench got next to nothing done");
     let cpu_seconds = measured.cpu_seconds - connecting.cpu_seconds;
     let transactions = measured.transactions - connecting.transactions;
     let sample = Sample::default()
@@ -155,9 +156,10 @@ fn parse(output: &str) -> Result<Outcome> {
     let failed = number_after("number of failed transactions:").unwrap_or("0");
     ensure!(failed == "0", "transactions failed: {output}");
     let transactions = number_after("number of transactions actually processed:").and_then(|text| text.parse().ok());
-    let per_second = number_after("tps =").and_then(|text| text.parse().ok());
-    let outcome = transactions.zip(per_second).with_context(|| format!("not understood: {output}"))?;
-    Ok(Outcome { transactions: outcome.0, per_second: outcome.1 })
+    let transactions = transactions.with_context(|| format!("not understood: {output}"))?;
+    // It is not said where there was none.
+    let per_second = number_after("tps =").map_or(Ok(0.0), str::parse)?;
+    Ok(Outcome { transactions, per_second })
 }
 
 /// From the file that pgbench writes: client, transaction, microseconds, and more.
@@ -191,6 +193,12 @@ mod tests {
         assert_eq!(parse(OUTPUT).unwrap(), Outcome { transactions: 44_512, per_second: 14_840.123_456 });
         let limited = OUTPUT.replace("processed: 44512", "processed: 44512/44512");
         assert_eq!(parse(&limited).unwrap().transactions, 44_512);
+    }
+
+    #[test]
+    fn a_run_that_was_over_before_anything_was_done_is_understood() {
+        let output = "number of transactions actually processed: 0\nnumber of failed transactions: 0 (NaN%)\n";
+        assert_eq!(parse(output).unwrap(), Outcome { transactions: 0, per_second: 0.0 });
     }
 
     #[test]
