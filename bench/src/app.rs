@@ -7,8 +7,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Action, CommandLine, RunArgs};
 use crate::baselines::serve_baseline;
-use crate::cpu;
 use crate::load::load;
+use crate::neighbours::Neighbours;
 use crate::progress::Progress;
 use crate::results::{Results, RowResult};
 use crate::rounds::{Rounds, subjects_of};
@@ -39,28 +39,28 @@ async fn run(args: RunArgs) -> Result<()> {
     let subjects = subjects_of(&rows);
     let stage = Stage::set(&args).await?;
     let progress = Progress::new(args.rounds, subjects.len());
-    let cores_before = cpu::of_machine();
+    let neighbours = Neighbours::watch();
     let rounds = Rounds::run(&stage, &subjects, &progress).await;
     progress.finish();
 
     let results: Vec<RowResult> =
         rows.iter().map(|row| RowResult::of(row, row.outcome(&rounds.rounds), rounds.failure_of(row))).collect();
-    let stolen_percent = cores_before.zip(cpu::of_machine()).map(|(before, after)| stolen_percent(before, after));
-    let results = Results::new(stage.servers.version().await?, stolen_percent, results);
+    let others_percent = neighbours.ok().and_then(|neighbours| neighbours.share_percent().ok());
+    let results = Results::new(stage.servers.version().await?, others_percent, results);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", table(&results.rows))?;
-    if let Some(percent) = stolen_percent {
-        writeln!(out, "other virtual machines had {percent:.0} % of this one's time meanwhile")?;
+    for row in &results.rows {
+        if let Some(error) = &row.error {
+            writeln!(out, "{} FAILED: {error}", row.id)?;
+        }
+    }
+    if let Some(percent) = others_percent {
+        writeln!(out, "others had {percent:.0} % of the cores' time meanwhile: the less, the more this says")?;
     }
     writeln!(out, "{}", results.write(&args.results, &args.only)?.display())?;
     stage.clear().await?;
     if !rounds.failures.is_empty() {
-        bail!("runs went wrong: {:?}", rounds.failures);
+        bail!("{} of the runs went wrong", rounds.failures.len());
     }
     Ok(())
-}
-
-/// From how long all cores were there, and how long of that they were given to others.
-fn stolen_percent(before: (f64, f64), after: (f64, f64)) -> f64 {
-    100.0 * (after.1 - before.1) / (after.0 - before.0).max(f64::MIN_POSITIVE)
 }

@@ -51,7 +51,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "bench/results", value_name = "FOLDER")]
     pub(crate) results: PathBuf,
 
-    /// Folder for the servers' data, emptied first; it should be on the kind of disk that the answer is to hold for
+    /// Folder for the servers' data, which is removed at the end; it should be on the kind of disk that the answer is to hold for
     #[arg(long, default_value = "target/bench", value_name = "FOLDER")]
     pub(crate) data: PathBuf,
 }

@@ -32,15 +32,14 @@ pub(crate) fn resident_bytes_max(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Of the time of all cores, in seconds: how long they were there, and how long of that they were given to other virtual machines. None
-/// where the system doesn't say.
+/// How long all cores were there and how long of that they were busy, in seconds; time that a virtual machine was refused counts as busy.
 #[cfg(target_os = "linux")]
-pub(crate) fn of_machine() -> Option<(f64, f64)> {
-    let all = <procfs::KernelStats as procfs::CurrentSI>::current().ok()?.total;
-    let stolen = all.steal.unwrap_or_default();
-    let io = all.iowait.unwrap_or_default() + all.irq.unwrap_or_default() + all.softirq.unwrap_or_default();
-    let there = all.user + all.nice + all.system + all.idle + io + stolen;
-    Some((seconds(there), seconds(stolen)))
+pub(crate) fn of_machine() -> Result<(f64, f64)> {
+    let all = <procfs::KernelStats as procfs::CurrentSI>::current()?.total;
+    let busy =
+        all.user + all.nice + all.system + all.irq.unwrap_or(0) + all.softirq.unwrap_or(0) + all.steal.unwrap_or(0);
+    let there = busy + all.idle + all.iowait.unwrap_or(0);
+    Ok((seconds(there), seconds(busy)))
 }
 
 #[cfg(target_os = "linux")]
@@ -74,8 +73,8 @@ mod elsewhere {
         bail!("a process's memory is measured on Linux only")
     }
 
-    pub(crate) fn of_machine() -> Option<(f64, f64)> {
-        None
+    pub(crate) fn of_machine() -> Result<(f64, f64)> {
+        bail!("the cores' time is measured on Linux only")
     }
 }
 

@@ -15,6 +15,7 @@ mod statistics;
 // What is run for it.
 mod cpu;
 mod long_log;
+mod neighbours;
 mod processes;
 mod rounds;
 mod servers;

@@ -3,6 +3,7 @@
 mod args;
 mod caller;
 mod commands;
+mod connection;
 mod report;
 mod run;
 mod schedule;

@@ -29,9 +29,8 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) processor: Option<String>,
     pub(crate) postgres: String,
-    /// How much of its cores' time a virtual machine was refused meanwhile, because others on the same host had it. Numbers from a bench with
-    /// more than a few per cent of that say little; ratios say more.
-    pub(crate) stolen_percent: Option<f64>,
+    /// How much of the cores' time others had meanwhile. With more than a few per cent of that, numbers say little and ratios somewhat more.
+    pub(crate) others_percent: Option<f64>,
 }
 
 /// A row, with its outcome or the error that it has instead.
@@ -81,14 +80,14 @@ impl RowResult {
 }
 
 impl Results {
-    pub(crate) fn new(postgres: String, stolen_percent: Option<f64>, rows: Vec<RowResult>) -> Self {
+    pub(crate) fn new(postgres: String, others_percent: Option<f64>, rows: Vec<RowResult>) -> Self {
         let machine = Machine {
             system: std::env::consts::OS,
             architecture: std::env::consts::ARCH,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             processor: processor(),
             postgres,
-            stolen_percent,
+            others_percent,
         };
         Self { machine, commit: commit(), date: OffsetDateTime::now_utc().date().to_string(), rows }
     }

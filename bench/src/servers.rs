@@ -21,28 +21,45 @@ const SETTINGS: [(&str, &str); 8] = [
     ("random_page_cost", "1.1"),
 ];
 
+/// Folders in the bench's own. `SCRATCH` is for what is of no use after a run.
+const POSTGRES: &str = "postgres";
+const REDIS: &str = "redis";
+const SCRATCH: &str = "scratch";
+/// Only root can write there, so nobody can have put something of that name there for root to fall into.
+const ROOTS_FOLDER: &str = "/var/lib/tally-bench";
+const INSTALL: &str = "a bench needs Postgres and Redis (`make tools` installs what is missing)";
+
 /// Both servers, gone with this process.
 #[derive(Debug)]
 pub(crate) struct Servers {
     pub(crate) postgres: Postgres,
     pub(crate) redis: Redis,
-    /// For logs and whatever else a run leaves behind.
-    pub(crate) folder: PathBuf,
+    folder: PathBuf,
 }
 
 impl Servers {
     /// Empty ones.
     pub(crate) async fn start(folder: &Path) -> Result<Self> {
         let folder = emptied(folder)?;
-        let postgres = Postgres::start(&folder.join("postgres")).await?;
+        let postgres = Postgres::start(&folder.join(POSTGRES)).await.context(INSTALL)?;
         let mut connection = connect(&postgres.url("postgres")).await?;
         for (name, value) in SETTINGS {
             execute(&mut connection, &format!("ALTER SYSTEM SET {name} = '{value}'")).await?;
         }
         drop(connection);
         postgres.restart().await?;
-        let redis = Redis::start(&folder.join("redis")).await?;
+        let redis = Redis::start(&folder.join(REDIS)).await.context(INSTALL)?;
         Ok(Self { postgres, redis, folder })
+    }
+
+    /// For what is worth reading afterwards.
+    pub(crate) fn log_file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    /// For what isn't.
+    pub(crate) fn scratch_file(&self, name: &str) -> PathBuf {
+        self.folder.join(SCRATCH).join(name)
     }
 
     /// The URL of a database that is empty.
@@ -65,8 +82,8 @@ impl Servers {
     pub(crate) async fn clear(&self) -> Result<()> {
         self.redis.stop().await?;
         self.postgres.stop().await?;
-        for server in [self.postgres.folder(), self.redis.folder()] {
-            fs::remove_dir_all(server).with_context(|| format!("can't remove {}", server.display()))?;
+        for folder in [POSTGRES, REDIS, SCRATCH].map(|name| self.folder.join(name)) {
+            fs::remove_dir_all(&folder).with_context(|| format!("can't remove {}", folder.display()))?;
         }
         Ok(())
     }
@@ -77,15 +94,15 @@ impl Servers {
     }
 }
 
-/// `folder`, empty; or one that the servers' ordinary user can reach, if it can't reach that.
+/// `folder`, without what an earlier bench left in it; or one that the servers' ordinary user can reach, if it can't reach that.
 fn emptied(folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
     let folder = folder.canonicalize()?;
-    let folder = if reachable_by_server_user(&folder) { folder } else { PathBuf::from("/var/tmp/tally-bench") };
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("can't empty {}", folder.display()))?;
+    let folder = if reachable_by_server_user(&folder) { folder } else { PathBuf::from(ROOTS_FOLDER) };
+    for left in [POSTGRES, REDIS, SCRATCH].map(|name| folder.join(name)).iter().filter(|left| left.exists()) {
+        fs::remove_dir_all(left).with_context(|| format!("can't remove {}", left.display()))?;
     }
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(folder.join(SCRATCH))?;
     Ok(folder)
 }
 

@@ -1,6 +1,5 @@
 //! What all runs share.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
@@ -35,10 +34,6 @@ impl Stage {
     /// Stops the servers and removes their data, which are gigabytes. The logs stay.
     pub(crate) async fn clear(&self) -> Result<()> {
         self.servers.clear().await
-    }
-
-    pub(crate) fn log_file(&self, name: &str) -> PathBuf {
-        self.servers.folder.join(format!("{name}.log"))
     }
 
     /// A number that no other run has.

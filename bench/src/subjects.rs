@@ -4,6 +4,7 @@ pub(crate) mod baseline;
 pub(crate) mod cqrs_es;
 mod flags;
 pub(crate) mod pgbench;
+mod ready;
 pub(crate) mod start;
 pub(crate) mod tally;
 

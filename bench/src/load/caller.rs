@@ -1,73 +1,57 @@
-//! One connection, and whether what comes back over it is really a success.
+//! What is called, and whether what comes back is really a success.
 
-use std::net::SocketAddr;
-
-use anyhow::{Context, Result};
-use tally_api::allocation::v1::allocation_command_service_client::AllocationCommandServiceClient;
-use tally_api::allocation::v1::{LineOutcome, LineStatus};
+use anyhow::Result;
+use tally_api::allocation::v1::{AllocateResponse, CreateBatchResponse, LineOutcome, LineStatus};
 use tally_api::consistency::v1::Receipt;
-use tally_api::orders::v1::order_command_service_client::OrderCommandServiceClient;
-use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tally_api::orders::v1::CreateOrderResponse;
 
 use super::args::{Command, LoadArgs};
 use super::commands::Commands;
+use super::connection::Connection;
 
 /// Calls over one connection; clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     command: Command,
     commands: Commands,
-    channel: Channel,
+    connection: Connection,
 }
 
 impl Caller {
     /// As many as there are connections, all of them connected.
     pub(super) async fn connect_all(args: &LoadArgs) -> Result<Vec<Caller>> {
+        let method = match args.command {
+            Command::CreateBatch => "tally.allocation.v1.AllocationCommandService/CreateBatch",
+            Command::Allocate => "tally.allocation.v1.AllocationCommandService/Allocate",
+            Command::CreateOrder => "tally.orders.v1.OrderCommandService/CreateOrder",
+        };
         let mut callers = Vec::new();
         for target in args.targets.iter().cycle().take(args.connections.max(args.targets.len())) {
-            let (command, commands) = (args.command, Commands::new(args));
-            callers.push(Caller { command, commands, channel: connect(*target).await? });
+            let connection = Connection::open(*target, method).await?;
+            callers.push(Caller { command: args.command, commands: Commands::new(args), connection });
         }
         Ok(callers)
     }
 
-    /// Sends command `number`. An answer that isn't what was asked for is an error, named as one of the server's would be.
+    /// Sends command `number`. An answer that isn't what was asked for is an error, as one of the server's would be.
     pub(super) async fn call(&self, number: u64) -> Result<(), String> {
         match self.command {
             Command::CreateBatch => {
-                let request = self.commands.create_batch(number);
-                let answer = self.allocation().create_batch(request).await.map_err(named)?;
-                has_receipt(&answer.into_inner().receipt)
+                let answer: CreateBatchResponse = self.connection.call(&self.commands.create_batch(number)).await?;
+                has_receipt(&answer.receipt)
             }
             Command::Allocate => {
-                let answer = self.allocation().allocate(self.commands.allocate(number)).await.map_err(named)?;
-                let answer = answer.into_inner();
+                let answer: AllocateResponse = self.connection.call(&self.commands.allocate(number)).await?;
                 has_receipt(&answer.receipt)?;
                 all_allocated(answer.line.as_slice())
             }
             Command::CreateOrder => {
-                let mut orders = OrderCommandServiceClient::new(self.channel.clone());
-                let answer = orders.create_order(self.commands.create_order(number)).await.map_err(named)?;
-                let answer = answer.into_inner();
+                let answer: CreateOrderResponse = self.connection.call(&self.commands.create_order(number)).await?;
                 has_receipt(&answer.receipt)?;
                 all_allocated(&answer.lines)
             }
         }
     }
-
-    fn allocation(&self) -> AllocationCommandServiceClient<Channel> {
-        AllocationCommandServiceClient::new(self.channel.clone())
-    }
-}
-
-async fn connect(target: SocketAddr) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{target}"))?.tcp_nodelay(true);
-    endpoint.connect().await.with_context(|| format!("can't connect to {target}"))
-}
-
-fn named(status: Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
 }
 
 fn has_receipt(receipt: &Option<Receipt>) -> Result<(), String> {

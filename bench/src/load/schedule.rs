@@ -39,11 +39,11 @@ impl Schedule {
             if now >= end {
                 return;
             }
-            for number in sent..self.due_by(now) {
-                if due.send(number).is_err() {
+            while sent < self.due_by(now) {
+                if due.send(sent).is_err() {
                     return;
                 }
-                sent = number + 1;
+                sent += 1;
             }
             std::thread::sleep(self.time_of(sent).saturating_duration_since(Instant::now()));
         }

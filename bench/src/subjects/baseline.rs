@@ -48,5 +48,5 @@ pub(crate) async fn measured(stage: &Stage, service: &Service, url: &str, table:
 
 async fn start(stage: &Stage, args: &[&str], env: &[(&str, String)]) -> Result<Service> {
     let args: Vec<&str> = ["baseline"].iter().chain(args).copied().collect();
-    Service::start(program("bench")?, &args, env, &stage.log_file("baseline")).await
+    Service::start(program("bench")?, &args, env, &stage.servers.log_file("baseline")).await
 }

@@ -13,7 +13,8 @@ const DATABASE: &str = "cqrs_es";
 pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Sample> {
     let url = stage.servers.empty_database(DATABASE).await?;
     let env = [("DATABASE_URL", url.clone())];
-    let service = Service::start(program("bench-cqrs-es")?, &[], &env, &stage.log_file("bench-cqrs-es")).await?;
+    let service =
+        Service::start(program("bench-cqrs-es")?, &[], &env, &stage.servers.log_file("bench-cqrs-es")).await?;
     // The name of the table is postgres-es's own.
     let sample = baseline::measured(stage, &service, &url, "public.events", load).await?;
     service.stop().await?;

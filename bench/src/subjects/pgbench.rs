@@ -18,9 +18,13 @@ use tally_servers::find;
 const DATABASE: &str = "pgbench";
 const CLIENTS: u32 = 32;
 const THREADS: u32 = 2;
-/// The warm-up takes numbers from 0 on, and what is measured others.
-const FIRST_MEASURED: u32 = 10_000_000;
-const WARM_UP_SECONDS: u64 = 1;
+/// The numbers that the runs of one table take, each from another one on.
+const FIRST_OF_WARM_UP: u32 = 0;
+const FIRST_OF_CONNECTING: u32 = 10_000_000;
+const FIRST_MEASURED: u32 = 20_000_000;
+const WARM_UP: &str = "--time=1";
+/// Hardly more than opening the connections.
+const CONNECTING: &str = "--transactions=1";
 
 /// The table and its indexes: what an event table has, with the ids that make repeated commands harmless. Dense positions and the order of
 /// commits, which Tally's log has, are not asked of it.
@@ -61,28 +65,73 @@ async fn run(stage: &Stage, script: &str, clients: u32, events_each: u64) -> Res
     let url = stage.servers.empty_database(DATABASE).await?;
     let mut connection = connect(&url).await?;
     execute(&mut connection, TABLES).await?;
-    let file = stage.servers.folder.join("pgbench.sql");
+    let file = stage.servers.scratch_file("pgbench.sql");
     std::fs::write(&file, script)?;
-    let latencies = stage.servers.folder.join(format!("pgbench-{}", stage.next_run()));
+    let pgbench = Pgbench { stage, url, file, clients };
 
-    let warm_up = pgbench(&url, &file, clients, 0, WARM_UP_SECONDS, None).await?;
+    let warm_up = pgbench.run(FIRST_OF_WARM_UP, WARM_UP, None).await?;
     stage.servers.checkpoint().await?;
-    let cpu_before = stage.servers.postgres_cpu_seconds()? + cpu::of_own_ended_children()?;
-    let seconds = stage.args.measure().as_secs().max(1);
+    // A service has its connections already: what it takes to open them is no part of a transaction's cost.
+    let connecting = pgbench.run(FIRST_OF_CONNECTING, CONNECTING, None).await?;
+    let seconds = format!("--time={}", stage.args.measure().as_secs().max(1));
     // The latency of each is written to a file only where it is asked for: a single client has the time for it.
-    let log = (clients == 1).then_some(latencies.as_path());
-    let measured = pgbench(&url, &file, clients, FIRST_MEASURED, seconds, log).await?;
-    let cpu_used = stage.servers.postgres_cpu_seconds()? + cpu::of_own_ended_children()? - cpu_before;
+    let latencies = stage.servers.scratch_file(&format!("latencies-{}", stage.next_run()));
+    let latencies = (clients == 1).then_some(latencies.as_path());
+    let measured = pgbench.run(FIRST_MEASURED, &seconds, latencies).await?;
 
-    let expected = (warm_up.transactions + measured.transactions) * events_each;
+    let expected = (warm_up.transactions + connecting.transactions + measured.transactions) * events_each;
     let stored = count(&mut connection, "recorded").await?;
     ensure!(stored == expected, "{expected} events were committed and {stored} are in the table");
+    ensure!(measured.transactions > connecting.transactions, "pgbench got next to nothing done");
+    let cpu_seconds = measured.cpu_seconds - connecting.cpu_seconds;
+    let transactions = measured.transactions - connecting.transactions;
     let sample = Sample::default()
         .with(Quantity::PerSecond, measured.per_second)
-        .with(Quantity::CpuUsEach, cpu_used * 1e6 / measured.transactions as f64);
-    match log {
+        .with(Quantity::CpuUsEach, cpu_seconds * 1e6 / transactions as f64);
+    match latencies {
         Some(prefix) => Ok(sample.with(Quantity::P50Us, median_latency_us(prefix)?)),
         None => Ok(sample),
+    }
+}
+
+/// A script for some clients.
+struct Pgbench<'s> {
+    stage: &'s Stage,
+    url: String,
+    file: PathBuf,
+    clients: u32,
+}
+
+#[derive(Debug)]
+struct Run {
+    transactions: u64,
+    per_second: f64,
+    /// pgbench's, and all of Postgres's meanwhile.
+    cpu_seconds: f64,
+}
+
+impl Pgbench<'_> {
+    async fn run(&self, first: u32, how_long: &str, latencies: Option<&Path>) -> Result<Run> {
+        let mut command = Command::new(find_pgbench()?);
+        command.args(["--no-vacuum", "--protocol=prepared", how_long]);
+        command.arg(format!("--client={}", self.clients)).arg(format!("--jobs={}", THREADS.min(self.clients)));
+        command.arg("--file").arg(&self.file);
+        for (name, value) in [("payload", PAYLOAD), ("order_payload", ORDER_PAYLOAD.trim()), ("metadata", METADATA)] {
+            command.arg(format!("--define={name}={value}"));
+        }
+        command.arg(format!("--define=n={first}"));
+        if let Some(prefix) = latencies {
+            command.arg("--log").arg(format!("--log-prefix={}", prefix.display()));
+        }
+        let cpu_before = self.cpu_seconds()?;
+        let output = output_of(command.arg(&self.url).env("LC_ALL", "C")).await?;
+        let cpu_seconds = self.cpu_seconds()? - cpu_before;
+        let Outcome { transactions, per_second } = parse(&output)?;
+        Ok(Run { transactions, per_second, cpu_seconds })
+    }
+
+    fn cpu_seconds(&self) -> Result<f64> {
+        Ok(self.stage.servers.postgres_cpu_seconds()? + cpu::of_own_ended_children()?)
     }
 }
 
@@ -90,28 +139,6 @@ async fn run(stage: &Stage, script: &str, clients: u32, events_each: u64) -> Res
 struct Outcome {
     transactions: u64,
     per_second: f64,
-}
-
-async fn pgbench(
-    url: &str,
-    script: &Path,
-    clients: u32,
-    first: u32,
-    seconds: u64,
-    latencies: Option<&Path>,
-) -> Result<Outcome> {
-    let mut command = Command::new(find_pgbench()?);
-    command.args(["--no-vacuum", "--protocol=prepared"]);
-    command.arg(format!("--client={clients}")).arg(format!("--jobs={}", THREADS.min(clients)));
-    command.arg(format!("--time={seconds}")).arg("--file").arg(script);
-    for (name, value) in [("payload", PAYLOAD), ("order_payload", ORDER_PAYLOAD.trim()), ("metadata", METADATA)] {
-        command.arg(format!("--define={name}={value}"));
-    }
-    command.arg(format!("--define=n={first}"));
-    if let Some(prefix) = latencies {
-        command.arg("--log").arg(format!("--log-prefix={}", prefix.display()));
-    }
-    parse(&output_of(command.arg(url).env("LC_ALL", "C")).await?)
 }
 
 /// Beside the server, as a rule; a folder in PATH may have links to the server alone.
@@ -129,9 +156,10 @@ fn parse(output: &str) -> Result<Outcome> {
     let failed = number_after("number of failed transactions:").unwrap_or("0");
     ensure!(failed == "0", "transactions failed: {output}");
     let transactions = number_after("number of transactions actually processed:").and_then(|text| text.parse().ok());
-    let per_second = number_after("tps =").and_then(|text| text.parse().ok());
-    let outcome = transactions.zip(per_second).with_context(|| format!("not understood: {output}"))?;
-    Ok(Outcome { transactions: outcome.0, per_second: outcome.1 })
+    let transactions = transactions.with_context(|| format!("not understood: {output}"))?;
+    // It is not said where there was none.
+    let per_second = number_after("tps =").map_or(Ok(0.0), str::parse)?;
+    Ok(Outcome { transactions, per_second })
 }
 
 /// From the file that pgbench writes: client, transaction, microseconds, and more.
@@ -140,7 +168,7 @@ fn median_latency_us(prefix: &Path) -> Result<f64> {
     let mut histogram = Histogram::<u64>::new(3)?;
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if !path.file_stem().is_some_and(|stem| stem == name) {
+        if path.file_stem() != Some(name) {
             continue;
         }
         for line in std::fs::read_to_string(&path)?.lines() {
@@ -165,6 +193,12 @@ mod tests {
         assert_eq!(parse(OUTPUT).unwrap(), Outcome { transactions: 44_512, per_second: 14_840.123_456 });
         let limited = OUTPUT.replace("processed: 44512", "processed: 44512/44512");
         assert_eq!(parse(&limited).unwrap().transactions, 44_512);
+    }
+
+    #[test]
+    fn a_run_that_was_over_before_anything_was_done_is_understood() {
+        let output = "number of transactions actually processed: 0\nnumber of failed transactions: 0 (NaN%)\n";
+        assert_eq!(parse(output).unwrap(), Outcome { transactions: 0, per_second: 0.0 });
     }
 
     #[test]

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use tally_event_store::{LogName, migrate};
 
 use super::flags::Load;
+use super::ready::ready;
 use crate::load::LoadReport;
 use crate::processes::{Service, program};
 use crate::sample::{Quantity, Sample};
@@ -74,6 +75,7 @@ pub(crate) fn of_report(report: &LoadReport, cpu_seconds: f64) -> Sample {
         .with(Quantity::CpuUsEach, cpu_seconds * 1e6 / report.acknowledged as f64)
 }
 
+/// A replica that serves.
 pub(crate) async fn start(stage: &Stage, url: &str) -> Result<Service> {
     let env = [
         ("DATABASE_URL", url.to_owned()),
@@ -81,7 +83,11 @@ pub(crate) async fn start(stage: &Stage, url: &str) -> Result<Service> {
         ("COMMAND_LISTEN", "127.0.0.1:0".to_owned()),
         ("TALLY_LOG", LOG.to_owned()),
     ];
-    Service::start(program("command-service")?, &["serve"], &env, &stage.log_file("command-service")).await
+    let service =
+        Service::start(program("command-service")?, &["serve"], &env, &stage.servers.log_file("command-service"))
+            .await?;
+    ready(service.address).await?;
+    Ok(service)
 }
 
 pub(crate) fn log_name() -> Result<LogName> {
