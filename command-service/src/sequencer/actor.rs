@@ -68,6 +68,10 @@ pub(super) struct Actor {
     queue: VecDeque<Ticket>,
     /// Being decided with the head held.
     holding: Holding,
+    /// A command of the next batch came before: look them up.
+    repeated: bool,
+    /// The commands of this batch were looked up.
+    looked_up: bool,
     /// Batches that are still to hold the head.
     holds_left: u32,
     /// All events of others up to this position are in the cache, where their streams are.
@@ -92,6 +96,8 @@ impl Actor {
             forming: Vec::new(),
             queue: VecDeque::new(),
             holding: Holding::default(),
+            repeated: false,
+            looked_up: false,
             holds_left: 0,
             seen: 0,
             catch_ups: 0,
@@ -254,6 +260,7 @@ impl Actor {
                 self.conclude(decided, checked);
             }
             Err(append::Error::Conflict) => {
+                self.repeated = true;
                 self.hold_from_now_on();
                 self.requeue(decided);
             }

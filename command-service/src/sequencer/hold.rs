@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Failure;
 use super::decide::Decided;
 use super::fold::{self, Loaded};
-use super::settle::{Checked, Settled, to_batch};
+use super::settle::{Checked, Settled, said_only, to_batch};
 use super::ticket::Ticket;
 
 /// Events of other processes that are read while the head is held. With more, every stream is asked for what it lacks when it is needed.
@@ -22,7 +22,7 @@ pub(super) const ROUNDS_MAX: usize = 8;
 pub(super) struct Held {
     pub(super) exclusive: ExclusiveAppend,
     pub(super) news: News,
-    /// Commands that came before.
+    /// Those of the commands asked about that came before.
     pub(super) known: HashMap<Uuid, StoredCommand>,
 }
 
@@ -48,19 +48,15 @@ pub(super) struct LoadedHeld {
     pub(super) streams: Vec<(StreamId, Result<Loaded, StoredEventError>)>,
 }
 
-/// Takes the head.
-pub(super) async fn take(store: AppendStore, seen: u64, repeatable: Vec<Uuid>) -> Result<Held, Failure> {
+/// Takes the head, and asks what became of commands.
+pub(super) async fn take(store: AppendStore, seen: u64, ids: Vec<Uuid>) -> Result<Held, Failure> {
     let mut exclusive = store.begin_exclusive().await.map_err(|error| failure(&error))?;
     let news = match exclusive.head().saturating_sub(seen) {
         0 => News::Events(Vec::new()),
         1..=CATCH_UP_EVENTS_MAX => News::Events(exclusive.read_after(seen).await.map_err(|error| failure(&error))?),
         _ => News::TooMany,
     };
-    let mut known = HashMap::new();
-    if !repeatable.is_empty() {
-        let found = exclusive.find_commands(&repeatable).await.map_err(|error| failure(&error))?;
-        known.extend(found.into_iter().map(|command| (command.command_id, command)));
-    }
+    let known = known(&mut exclusive, &ids).await.map_err(|error| failure(&error))?;
     Ok(Held { exclusive, news, known })
 }
 
@@ -70,12 +66,24 @@ pub(super) async fn load(mut exclusive: ExclusiveAppend, known: Vec<(StreamId, u
     Ok(LoadedHeld { exclusive, streams })
 }
 
-/// Appends what was decided and lets go of the head. What was only said needs no check: it was true while the head was held.
+/// Appends what was decided and lets go of the head. What was only said was true while the head was held, unless the command came before.
 pub(super) async fn settle(exclusive: ExclusiveAppend, decided: Vec<Decided>) -> Settled {
-    let appended = exclusive.append(to_batch(&decided)).await;
-    let result =
-        appended.map(|appended| Checked { appended: Some(appended), stale: HashSet::new(), known: HashMap::new() });
+    let result = append_and_check(exclusive, &decided).await;
     Settled { decided, result }
+}
+
+async fn append_and_check(mut exclusive: ExclusiveAppend, decided: &[Decided]) -> Result<Checked, append::Error> {
+    let known = known(&mut exclusive, &said_only(decided).1).await?;
+    let appended = Some(exclusive.append(to_batch(decided)).await?);
+    Ok(Checked { appended, stale: HashSet::new(), known })
+}
+
+async fn known(exclusive: &mut ExclusiveAppend, ids: &[Uuid]) -> Result<HashMap<Uuid, StoredCommand>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = exclusive.find_commands(ids).await?;
+    Ok(found.into_iter().map(|command| (command.command_id, command)).collect())
 }
 
 /// What callers are told when the store fails.

@@ -96,7 +96,7 @@ pub(super) fn to_batch(decided: &[Decided]) -> Batch {
 }
 
 /// What the batch's answers without events rest on, and the ids under which they may have come before.
-fn said_only(decided: &[Decided]) -> (HashMap<&StreamId, u64>, Vec<Uuid>) {
+pub(super) fn said_only(decided: &[Decided]) -> (HashMap<&StreamId, u64>, Vec<Uuid>) {
     let written = written(decided);
     let mut witnesses = HashMap::new();
     let mut ids = Vec::new();

@@ -17,10 +17,12 @@ impl Actor {
         let count = self.queue.len().min(self.limits.batch_commands_max);
         let rest = self.queue.drain(..count).collect();
         self.holding = Holding { rest, ..Holding::default() };
-        let repeatable = self.holding.rest.iter().filter(|ticket| ticket.is_repeatable());
-        let repeatable = repeatable.map(|ticket| ticket.submission.command_id).collect();
+        // Commands hardly ever came before. Where one did, the append finds out, or what is only said is looked up.
+        self.looked_up = std::mem::take(&mut self.repeated);
+        let asked = self.holding.rest.iter().filter(|ticket| self.looked_up && ticket.is_repeatable());
+        let asked = asked.map(|ticket| ticket.submission.command_id).collect();
         let (store, seen) = (self.store.clone(), self.seen);
-        self.flight = Some(tokio::spawn(async move { Flight::Hold(hold::take(store, seen, repeatable).await) }));
+        self.flight = Some(tokio::spawn(async move { Flight::Hold(hold::take(store, seen, asked).await) }));
     }
 
     pub(super) fn head_taken(&mut self, held: Result<Held, Failure>) {
@@ -169,8 +171,12 @@ impl Actor {
                 }
                 self.conclude(decided, checked);
             }
+            // With the head held no stream moves: a command id is taken.
+            Err(append::Error::Conflict) if !self.looked_up => {
+                self.repeated = true;
+                self.requeue(decided);
+            }
             Err(error) => {
-                debug_assert!(!matches!(error, append::Error::Conflict), "nobody appends while the head is held");
                 self.holds_left = HOLDS_AFTER_OTHERS;
                 let failure = hold::append_failure(&error);
                 self.fail(decided, &failure);
