@@ -64,3 +64,23 @@ fn the_migration_of_each_version_is_a_job_of_its_own() {
         assert_eq!(migration["spec"]["template"]["spec"]["restartPolicy"], "Never");
     }
 }
+
+/// An upgrade applies all but the services first: the selector of deploy/README.md.
+#[test]
+fn what_the_migration_needs_can_be_applied_before_the_services() {
+    for overlay in overlays() {
+        let is_early = |object: &Value| {
+            let name = object["metadata"]["labels"]["app.kubernetes.io/name"].as_str().unwrap_or_default();
+            !["command-service", "projector", "query-service"].contains(&name)
+        };
+        let migration = overlay.ours().into_iter().find(|workload| workload.app() == "migration").unwrap();
+        let (pod, container) = (migration.pod(), migration.container());
+        let account = ("ServiceAccount", &pod["serviceAccountName"]);
+        let settings = ("ConfigMap", &container["envFrom"][0]["configMapRef"]["name"]);
+        for (kind, name) in [account, settings, ("Job", &migration.object["metadata"]["name"])] {
+            assert!(is_early(overlay.find(kind, text(name)).unwrap()), "{}: {kind} {name}", overlay.name);
+        }
+        assert!(overlay.all("NetworkPolicy").all(is_early), "{}", overlay.name);
+        assert!(!overlay.all("Deployment").filter(|object| object["spec"]["replicas"].is_null()).any(is_early));
+    }
+}
