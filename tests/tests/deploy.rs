@@ -8,6 +8,7 @@ mod linters;
 mod observed;
 mod pods;
 mod prober;
+mod readme;
 mod rendered;
 mod retries;
 mod roles;
