@@ -5,6 +5,7 @@ mod compose;
 mod edges;
 mod image;
 mod linters;
+mod migrations;
 mod observed;
 mod pods;
 mod prober;

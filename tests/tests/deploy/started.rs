@@ -1,7 +1,6 @@
 //! Tally as the manifests start it: their commands, arguments and variables, the users of roles.sql, on a private Postgres and Redis.
 
 use std::path::PathBuf;
-use std::process::Output;
 
 use system_tests::{Launch, Service, binary, root, target_dir};
 use tally_servers::{Postgres, Redis, find};
@@ -45,9 +44,7 @@ impl Started {
         std::fs::create_dir_all(&folder).unwrap();
         let mut started = Self { processes: Vec::new(), postgres, redis, overlay, programs, folder };
         started.make_users().await;
-        for job in overlay.ours().into_iter().filter(|workload| !workload.is_deployment()) {
-            started.run(job).await;
-        }
+        assert!(started.migrates().await);
         for deployment in overlay.ours().into_iter().filter(Workload::is_deployment) {
             let service = started.start(deployment).await;
             started.processes.push((deployment, service));
@@ -83,15 +80,21 @@ impl Started {
             .output()
             .await
             .unwrap();
-        assert_well(&output, "roles.sql");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    async fn run(&self, job: Workload<'static>) {
+    /// Runs the Job, and returns whether it did well.
+    #[allow(clippy::print_stderr, reason = "this is a test's output")]
+    pub(super) async fn migrates(&self) -> bool {
+        let mut jobs = self.overlay.ours().into_iter().filter(|workload| !workload.is_deployment());
+        let job = jobs.next().unwrap();
+        assert!(jobs.next().is_none(), "there is one Job");
         let (program, arguments) = self.command(&job);
         let variables = self.variables(&job);
         // Of an absolute path this leaves that path.
         let output = Command::new(binary(program)).args(arguments).envs(variables).output().await.unwrap();
-        assert_well(&output, job.name());
+        eprintln!("{}: {}", job.name(), String::from_utf8_lossy(&output.stderr));
+        output.status.success()
     }
 
     async fn start(&self, deployment: Workload<'static>) -> Service {
@@ -159,8 +162,4 @@ impl Drop for Started {
 fn psql() -> PathBuf {
     let beside = find::postgres_bin_dir().unwrap().join("psql");
     if beside.is_file() { beside } else { find::program(&["psql"]).expect("there is a psql") }
-}
-
-fn assert_well(output: &Output, what: &str) {
-    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
 }
