@@ -1,10 +1,12 @@
 # Each target is one line of what it is for; `make help` shows them.
 .DEFAULT_GOAL := help
-.PHONY: run test check bench tools help
+.PHONY: run test check bench image-test tools help
 
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 VENV := $(abspath $(or $(CARGO_TARGET_DIR),target))/clients-venv
+# The programs of the image: static, and built apart from all others.
+HOST = $(shell rustc --print host-tuple)
 BUF = $(or $(shell command -v buf),$(VENV)/bin/buf)
 # Never -p here: another choice of members is another choice of features, and every dependency would be compiled again.
 LOCAL := cargo build --bin tally-local && $(BIN)/tally-local
@@ -31,8 +33,16 @@ bench: ## Measure it: builds a release, prints one table against pgbench and oth
 	cargo build --release --manifest-path bench/cqrs-es/Cargo.toml --target-dir $(dir $(RELEASE))
 	$(RELEASE)/bench run --only "$(ONLY)"
 
-tools: ## Put grpcurl and buf into target/clients-venv/bin, where there are none (with Python)
+image-test: ## Pack the image and run Tally from it: minutes, for the release build; on Linux, as root, with buildah
+	@command -v buildah >/dev/null || { echo "There is no buildah here: apt-get install buildah"; exit 1; }
+	cargo build --workspace --all-targets
+	$(BIN)/tally-local install --tests
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) --bin command-service --bin projector --bin query-service
+	TALLY_TEST_BINARIES=$(BIN) TALLY_IMAGE_PROGRAMS=$(abspath $(BIN)/../$(HOST)/release) \
+		cargo test --workspace --test system deploy::image:: -- --ignored --nocapture
+
+tools: ## Put grpcurl, buf and kubectl into target/clients-venv/bin (with Python)
 	@$(LOCAL) install --tests
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -21,6 +21,7 @@ pub use binaries::{binary, root, target_dir};
 pub use check::views_equal_fold;
 pub use eventually::{PATIENCE, eventually, within};
 pub use log::{Log, StoredEvent};
+pub use process::Launch;
 pub use servers::Servers;
 pub use service::Service;
 pub use tally::Tally;

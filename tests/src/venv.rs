@@ -1,4 +1,4 @@
-//! The other clients' programs: a Python environment with grpcio, the real grpcurl and buf.
+//! The programs of the tests that are not Rust: a Python environment with grpcio, the real grpcurl, buf and kubectl, and the linters of deploy/.
 //!
 //! `make test` has made it by then. Where it hasn't, the first test that needs it does.
 

@@ -26,7 +26,7 @@ pub enum Command {
 /// What `install` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct InstallArgs {
-    /// Also python3, and in target/clients-venv the clients that the tests use: grpcio, grpcurl and buf
+    /// Also python3, and in target/clients-venv what else the tests use: grpcio, grpcurl, buf, kubectl and the linters of deploy/
     #[arg(long)]
     pub tests: bool,
 }

@@ -12,7 +12,7 @@ use crate::screen::Screen;
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Makes target/clients-venv, or brings it up to date: the Python client, grpcurl and buf.
+/// Makes target/clients-venv, or brings it up to date: the Python client, grpcurl, buf, kubectl and what checks deploy/.
 pub(super) async fn install(screen: &Screen) -> Result<()> {
     let requirements = project::root().join(REQUIREMENTS);
     let wanted = fs::read_to_string(&requirements).with_context(|| format!("can't read {}", requirements.display()))?;
@@ -23,10 +23,10 @@ pub(super) async fn install(screen: &Screen) -> Result<()> {
     // Written last, so that what was interrupted is done again.
     let stamp = venv.join("requirements.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        screen.line(&format!("✓ grpcio, grpcurl and buf are in {}", venv.display()));
+        screen.line(&format!("✓ the tools of the tests (grpcio, grpcurl, buf, kubectl …) are in {}", venv.display()));
         return Ok(());
     }
-    let what = format!("installing grpcio, grpcurl and buf into {}, for the tests", venv.display());
+    let what = format!("installing the tools of the tests (grpcio, grpcurl, buf, kubectl …) into {}", venv.display());
     screen.step(&what, make(&venv, &requirements)).await?;
     fs::write(&stamp, wanted)?;
     drop(lock);

@@ -1,0 +1,152 @@
+//! The NetworkPolicies: nothing but the edges that are needed, and each of those.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::rendered::{Overlay, Workload, list, overlays, selects, text};
+
+/// Where the stores listen.
+const STORES: [(&str, u64); 2] = [("postgres", 5432), ("redis", 6379)];
+const DNS: u64 = 53;
+
+/// Who may speak to which port: (workload, port).
+type Edges<'a> = BTreeSet<(&'a str, u64)>;
+
+/// The policies that let something through in one direction: the policy, its rules there.
+fn rules<'a>(overlay: &'a Overlay, direction: &'a str) -> impl Iterator<Item = (&'a Value, &'a Value)> {
+    let field = direction.to_lowercase();
+    overlay.all("NetworkPolicy").flat_map(move |policy| list(&policy["spec"][&field]).map(move |rule| (policy, rule)))
+}
+
+fn ports(rule: &Value) -> impl Iterator<Item = u64> {
+    assert!(!rule["ports"].is_null(), "without ports it is all of them: {rule}");
+    list(&rule["ports"]).map(|port| {
+        assert!(port["endPort"].is_null(), "{port}");
+        port["port"].as_u64().unwrap()
+    })
+}
+
+fn chosen<'a>(overlay: &'a Overlay, selector: &Value) -> Vec<Workload<'a>> {
+    overlay.workloads().into_iter().filter(|workload| selects(selector, workload.labels())).collect()
+}
+
+/// The edges out of, or into, the workloads of the overlay, as its policies allow them.
+fn allowed<'a>(overlay: &'a Overlay, direction: &'a str) -> Edges<'a> {
+    let mut edges = Edges::new();
+    for (policy, rule) in rules(overlay, direction) {
+        for workload in chosen(overlay, &policy["spec"]["podSelector"]) {
+            edges.extend(ports(rule).map(|port| (workload.app(), port)));
+        }
+    }
+    edges
+}
+
+fn store_port(store: &str) -> u64 {
+    STORES.into_iter().find(|(name, _)| *name == store).unwrap().1
+}
+
+#[test]
+fn nothing_is_allowed_that_no_policy_allows() {
+    for overlay in overlays() {
+        let deny = overlay.find("NetworkPolicy", "default-deny").unwrap();
+        assert_eq!(deny["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}), "{}", overlay.name);
+        for policy in overlay.all("NetworkPolicy") {
+            let spec = &policy["spec"];
+            for (direction, field) in [("Ingress", "ingress"), ("Egress", "egress")] {
+                let is_named = list(&spec["policyTypes"]).any(|named| named == direction);
+                assert!(spec[field].is_null() || is_named, "{}: {direction} does nothing", policy["metadata"]["name"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_edge_out_is_needed_and_none_is_missing() {
+    for overlay in overlays() {
+        let mut needed = Edges::new();
+        for workload in overlay.ours() {
+            let ports = workload.stores().into_iter().map(store_port);
+            needed.extend(ports.chain([DNS]).map(|port| (workload.app(), port)));
+        }
+        assert_eq!(allowed(overlay, "Egress"), needed, "{}", overlay.name);
+    }
+}
+
+#[test]
+fn every_edge_in_is_needed_and_none_is_missing() {
+    for overlay in overlays() {
+        let mut needed = Edges::new();
+        for service in overlay.all("Service") {
+            let called = chosen(overlay, &json!({"matchLabels": service["spec"]["selector"]}));
+            needed.extend(
+                called.iter().flat_map(|workload| workload.ports().into_iter().map(|port| (workload.app(), port))),
+            );
+        }
+        assert_eq!(allowed(overlay, "Ingress"), needed, "{}", overlay.name);
+    }
+}
+
+#[test]
+fn an_edge_goes_from_and_to_what_its_name_says() {
+    for overlay in overlays() {
+        for (policy, rule) in rules(overlay, "Egress") {
+            let name = text(&policy["metadata"]["name"]);
+            let (from, to) = name.split_once("-to-").unwrap();
+            let sources = chosen(overlay, &policy["spec"]["podSelector"]);
+            assert!(from == "all" || sources.iter().all(|source| source.app() == from), "{}: {name}", overlay.name);
+            assert!(!sources.is_empty(), "{}: {name} is used", overlay.name);
+            let port = if to == "dns" { DNS } else { store_port(to) };
+            assert!(ports(rule).all(|allowed| allowed == port), "{}: {name}", overlay.name);
+            let targets: Vec<&Value> = list(&rule["to"]).collect();
+            assert!(!targets.is_empty(), "{}: {name} leads to anybody", overlay.name);
+        }
+    }
+}
+
+#[test]
+fn where_the_stores_are_pods_both_ends_of_an_edge_agree() {
+    let mut both_ends = 0;
+    for overlay in overlays() {
+        for (policy, rule) in rules(overlay, "Egress") {
+            for target in list(&rule["to"]).filter(|target| target["namespaceSelector"].is_null()) {
+                if let Some(block) = target.get("ipBlock") {
+                    assert!(!text(&block["cidr"]).ends_with("/0"), "{}: that is everybody", overlay.name);
+                    continue;
+                }
+                let [store] = chosen(overlay, &target["podSelector"])[..] else { panic!("one store: {target}") };
+                for source in chosen(overlay, &policy["spec"]["podSelector"]) {
+                    let lets_in = rules(overlay, "Ingress").any(|(policy, rule)| {
+                        selects(&policy["spec"]["podSelector"], store.labels())
+                            && list(&rule["from"]).any(|from| selects(&from["podSelector"], source.labels()))
+                    });
+                    assert!(lets_in, "{}: {} lets {} in", overlay.name, store.app(), source.app());
+                    both_ends += 1;
+                }
+            }
+        }
+        // The other way round: who is let in wants in.
+        let allowed_out = allowed(overlay, "Egress");
+        for (policy, rule) in rules(overlay, "Ingress") {
+            for from in list(&rule["from"]).filter(|from| from["namespaceSelector"].is_null()) {
+                for source in chosen(overlay, &from["podSelector"]) {
+                    let wants = ports(rule).all(|port| allowed_out.contains(&(source.app(), port)));
+                    assert!(wants, "{}: {} never calls {}", overlay.name, source.app(), policy["metadata"]["name"]);
+                }
+            }
+        }
+    }
+    assert!(overlays().is_empty() || both_ends == 6, "{both_ends}");
+}
+
+#[test]
+fn clients_are_let_in_from_any_namespace_by_their_label() {
+    for overlay in overlays() {
+        for (service, label) in [("command-service", "tally-commands"), ("query-service", "tally-queries")] {
+            let policy = overlay.find("NetworkPolicy", &format!("clients-to-{service}")).unwrap();
+            let expected = json!([{"namespaceSelector": {}, "podSelector": {"matchLabels": {label: "true"}}}]);
+            assert_eq!(policy["spec"]["ingress"][0]["from"], expected, "{}", overlay.name);
+            assert_eq!(chosen(overlay, &policy["spec"]["podSelector"])[0].app(), service);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The users of deploy/postgres/roles.sql: enough for the work, and nothing more.
+
+use sqlx::{Connection, Executor, PgConnection};
+
+use super::rendered::overlay;
+use super::started::{Programs, Started};
+
+/// Not allowed.
+const DENIED: &str = "42501";
+
+async fn refused(url: &str, statement: &'static str) -> bool {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let outcome = connection.execute(statement).await;
+    match outcome {
+        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(DENIED) => true,
+        Err(error) => panic!("{statement}: {error}"),
+        Ok(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn each_user_may_do_its_work_and_nothing_more() {
+    let Some(overlay) = overlay("dev") else { return };
+    // It has migrated and started with these users by now.
+    let started = Started::new(overlay, Programs::Built).await;
+    let [owner, appender, reader] =
+        ["migration", "command-service", "projector"].map(|workload| started.database_url(workload));
+
+    for url in [&appender, &reader] {
+        assert!(!refused(url, "SELECT count(*) FROM tally_main.events").await);
+        assert!(refused(url, "INSERT INTO tally_main.unchanged_commands DEFAULT VALUES").await);
+        assert!(refused(url, "UPDATE tally_main.log_head SET position = 7").await);
+        assert!(refused(url, "DELETE FROM tally_main.events").await);
+        assert!(refused(url, "CREATE SCHEMA another").await);
+        assert!(refused(url, "DROP TABLE tally_main.events").await);
+    }
+    assert!(!refused(&appender, "SELECT tally_main.lock_head()").await);
+    assert!(refused(&reader, "SELECT tally_main.lock_head()").await);
+    for url in [&owner, &appender, &reader] {
+        assert!(refused(url, "CREATE ROLE another").await);
+        assert!(refused(url, "CREATE DATABASE another").await);
+    }
+}
