@@ -4,6 +4,7 @@ mod commands;
 mod cost;
 mod growth;
 mod latency;
+mod overload;
 
 use anyhow::{Result, bail};
 
@@ -14,8 +15,11 @@ use crate::row::Row;
 /// # Errors
 /// When there is none of a name.
 pub(crate) fn chosen(only: &[String]) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> =
-        [commands::ROWS, latency::ROWS, cost::ROWS, growth::ROWS].into_iter().flatten().copied().collect();
+    let mut rows: Vec<Row> = [commands::ROWS, latency::ROWS, cost::ROWS, growth::ROWS, overload::ROWS]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     rows.sort_by_key(|row| order(row.id));
     let only: Vec<&str> = only.iter().map(|id| id.trim()).filter(|id| !id.is_empty()).collect();
     if let Some(unknown) = only.iter().find(|id| !rows.iter().any(|row| row.is_called(id))) {
@@ -47,7 +51,10 @@ mod tests {
         let all = ids(&[]);
         assert_eq!(
             all,
-            ["P1", "P1b", "P1c", "P2", "P3", "P4", "P4b", "P10", "P11", "P11b", "P11c", "P12", "P13", "P13b"]
+            [
+                "P1", "P1b", "P1c", "P2", "P3", "P4", "P4b", "P10", "P11", "P11b", "P11c", "P11d", "P11e", "P12",
+                "P13", "P13b", "P14", "P15", "P15b", "P15c", "P15d"
+            ]
         );
     }
 

@@ -12,6 +12,14 @@ pub(crate) enum Quantity {
     P50Us,
     /// The latency that 99 of 100 of them kept, in microseconds.
     P99Us,
+    /// The slowest, in milliseconds.
+    MaxMs,
+    /// Commands a second before there was too much load.
+    BeforePerSecond,
+    /// Commands a second from one second after it on.
+    AfterPerSecond,
+    /// The time in which 99 of 100 were refused that were, in milliseconds.
+    RefusedP99Ms,
     /// Processor time of each, Postgres's part in it, in microseconds.
     CpuUsEach,
     /// The most memory that the process ever had, in millions of bytes.

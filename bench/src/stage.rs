@@ -15,6 +15,8 @@ pub(crate) struct Stage {
     pub(crate) args: RunArgs,
     /// The database whose log is long, once it is made.
     pub(crate) long_log: OnceCell<String>,
+    /// The database with products that have a past, once it is made.
+    pub(crate) past: OnceCell<String>,
     /// Commands a second, rounded, that one replica did last over many SKUs.
     full_load: AtomicU64,
     runs: AtomicU64,
@@ -26,6 +28,7 @@ impl Stage {
             servers: Servers::start(&args.data).await?,
             args: args.clone(),
             long_log: OnceCell::new(),
+            past: OnceCell::new(),
             full_load: AtomicU64::new(0),
             runs: AtomicU64::new(0),
         })

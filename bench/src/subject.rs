@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::sample::Sample;
 use crate::stage::Stage;
-use crate::subjects::{Load, baseline, cqrs_es, pgbench, start, tally};
+use crate::subjects::{Load, baseline, cqrs_es, overload, past, pgbench, start, tally};
 
 /// Something that can be measured.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -25,6 +25,16 @@ pub(crate) enum Subject {
     TallyTwoReplicasOneSku,
     /// Allocate over many SKUs, in a log of millions of events.
     TallyLongLog,
+    /// The same with random command ids.
+    TallyLongLogRandomIds,
+    /// Allocate on one SKU, through four replicas.
+    TallyFourReplicasOneSku,
+    /// Three times as many commands as it can do.
+    TallyOverload,
+    /// The first command on a product with a long past.
+    TallyLongPast,
+    /// The first command on a product with a short past.
+    TallyShortPast,
     /// From its start until it serves.
     TallyStart,
     /// pgbench: an INSERT and its commit.
@@ -63,7 +73,12 @@ impl Subject {
             }
             Subject::TallyTwoReplicas => tally::on_empty_log(stage, 2, allocate()).await,
             Subject::TallyTwoReplicasOneSku => tally::on_empty_log(stage, 2, allocate().on_one_sku()).await,
-            Subject::TallyLongLog => tally::on_long_log(stage).await,
+            Subject::TallyLongLog => tally::on_long_log(stage, allocate()).await,
+            Subject::TallyLongLogRandomIds => tally::on_long_log(stage, allocate().with_random_ids()).await,
+            Subject::TallyFourReplicasOneSku => tally::on_empty_log(stage, 4, allocate().on_one_sku()).await,
+            Subject::TallyOverload => overload::measure(stage).await,
+            Subject::TallyLongPast => past::long(stage).await,
+            Subject::TallyShortPast => past::short(stage).await,
             Subject::TallyStart => start::measure(stage).await,
             Subject::PgbenchInsert => pgbench::insert(stage).await,
             Subject::PgbenchOrder => pgbench::order(stage).await,

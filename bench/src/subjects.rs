@@ -3,6 +3,8 @@
 pub(crate) mod baseline;
 pub(crate) mod cqrs_es;
 mod flags;
+pub(crate) mod overload;
+pub(crate) mod past;
 pub(crate) mod pgbench;
 mod ready;
 pub(crate) mod start;

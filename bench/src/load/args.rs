@@ -42,6 +42,14 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value_t = 3_000, value_name = "MS")]
     pub(super) measure_ms: u64,
 
+    /// Version 4 for command ids, instead of 7
+    #[arg(long)]
+    pub(super) random_ids: bool,
+
+    /// Take RESOURCE_EXHAUSTED for an answer, and tell how long it took
+    #[arg(long)]
+    pub(super) refusals: bool,
+
     /// Open loop: send at these times, whatever is answered; a command's latency counts from when it should have been sent
     #[arg(long, value_name = "COUNT")]
     pub(super) rate_per_second: Option<f64>,

@@ -15,7 +15,19 @@ pub(super) struct Caller {
     command: Command,
     commands: Commands,
     connection: Connection,
+    refusals: bool,
 }
+
+/// What a call came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reply {
+    Success,
+    /// For too much load, where that is taken for an answer.
+    Refused,
+}
+
+/// How the server says that it has too much to do.
+const RESOURCE_EXHAUSTED: &str = "code 8:";
 
 impl Caller {
     /// As many as there are connections, all of them connected.
@@ -28,13 +40,26 @@ impl Caller {
         let mut callers = Vec::new();
         for target in args.targets.iter().cycle().take(args.connections.max(args.targets.len())) {
             let connection = Connection::open(*target, method).await?;
-            callers.push(Caller { command: args.command, commands: Commands::new(args), connection });
+            callers.push(Caller {
+                command: args.command,
+                commands: Commands::new(args),
+                connection,
+                refusals: args.refusals,
+            });
         }
         Ok(callers)
     }
 
     /// Sends command `number`. An answer that isn't what was asked for is an error, as one of the server's would be.
-    pub(super) async fn call(&self, number: u64) -> Result<(), String> {
+    pub(super) async fn call(&self, number: u64) -> Result<Reply, String> {
+        match self.succeed(number).await {
+            Ok(()) => Ok(Reply::Success),
+            Err(error) if self.refusals && error.starts_with(RESOURCE_EXHAUSTED) => Ok(Reply::Refused),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn succeed(&self, number: u64) -> Result<(), String> {
         match self.command {
             Command::CreateBatch => {
                 let answer: CreateBatchResponse = self.connection.call(&self.commands.create_batch(number)).await?;

@@ -19,11 +19,12 @@ const CUSTOMERS: u64 = 1_000;
 pub(super) struct Commands {
     skus: u64,
     sku_prefix: String,
+    random_ids: bool,
 }
 
 impl Commands {
     pub(super) fn new(args: &LoadArgs) -> Self {
-        Self { skus: args.skus.max(1), sku_prefix: args.sku_prefix.clone() }
+        Self { skus: args.skus.max(1), sku_prefix: args.sku_prefix.clone(), random_ids: args.random_ids }
     }
 
     fn sku(&self, number: u64) -> String {
@@ -44,7 +45,11 @@ impl Commands {
     /// A line of its own each time, on any of the SKUs.
     pub(super) fn allocate(&self, number: u64) -> AllocateRequest {
         AllocateRequest {
-            command_id: command_id(),
+            command_id: if self.random_ids {
+                Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string()
+            } else {
+                command_id()
+            },
             order_id: format!("web-{number}"),
             sku: self.sku(fastrand::u64(..)),
             quantity: 1,
@@ -96,7 +101,7 @@ mod tests {
     use super::*;
 
     fn commands(skus: u64) -> Commands {
-        Commands { skus, sku_prefix: "SKU-".to_owned() }
+        Commands { skus, sku_prefix: "SKU-".to_owned(), random_ids: false }
     }
 
     #[test]

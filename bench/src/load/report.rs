@@ -21,6 +21,12 @@ pub(crate) struct LoadReport {
     pub(crate) measured_seconds: f64,
     /// Latencies while it counted.
     pub(crate) latency_us: Percentiles,
+    /// Commands that were refused for too much load while it counted, where that is taken for an answer.
+    #[serde(default)]
+    pub(crate) refused: u64,
+    /// How long those took.
+    #[serde(default)]
+    pub(crate) refused_us: Percentiles,
     /// How often each error came, by code and message. A load without any is the only one that is worth something.
     pub(crate) errors: BTreeMap<String, u64>,
 }
@@ -60,6 +66,8 @@ pub(super) struct Answer {
     /// When it came, from the beginning of the load on.
     pub(super) came_at: Duration,
     pub(super) latency: Duration,
+    /// Refused for too much load.
+    pub(super) refused: bool,
 }
 
 /// What one sender saw.
@@ -81,18 +89,27 @@ impl Seen {
 /// Sums up what all senders saw; what came after `warm_up` and within `measure` of it counts.
 pub(super) fn sum_up(seen: &[Seen], warm_up: Duration, measure: Duration) -> Result<LoadReport> {
     let mut histogram = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
+    let mut refusals = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
     let mut report = LoadReport { measured_seconds: measure.as_secs_f64(), ..LoadReport::default() };
     for answer in seen.iter().flat_map(|seen| &seen.answers) {
-        report.acknowledged += 1;
-        if (warm_up..warm_up + measure).contains(&answer.came_at) {
-            report.measured += 1;
-            histogram.record(u64::try_from(answer.latency.as_nanos())?)?;
+        let counts = (warm_up..warm_up + measure).contains(&answer.came_at);
+        let latency = u64::try_from(answer.latency.as_nanos())?;
+        if answer.refused {
+            report.refused += u64::from(counts);
+            refusals.record(latency)?;
+        } else {
+            report.acknowledged += 1;
+            if counts {
+                report.measured += 1;
+                histogram.record(latency)?;
+            }
         }
     }
     for error in seen.iter().flat_map(|seen| &seen.errors) {
         *report.errors.entry(error.clone()).or_default() += 1;
     }
     report.latency_us = Percentiles::of(&histogram);
+    report.refused_us = Percentiles::of(&refusals);
     Ok(report)
 }
 
@@ -101,7 +118,20 @@ mod tests {
     use super::*;
 
     fn answer(came_at_ms: u64, latency_us: u64) -> Answer {
-        Answer { came_at: Duration::from_millis(came_at_ms), latency: Duration::from_micros(latency_us) }
+        Answer {
+            came_at: Duration::from_millis(came_at_ms),
+            latency: Duration::from_micros(latency_us),
+            refused: false,
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let refused = Answer { refused: true, ..answer(150, 2_000) };
+        let seen = Seen { answers: vec![answer(150, 1_000), refused], errors: vec![] };
+        let report = sum_up(&[seen], Duration::from_millis(100), Duration::from_millis(100)).unwrap();
+        assert_eq!((report.acknowledged, report.measured, report.refused), (1, 1, 1));
+        assert!(report.latency_us.max < 1_100.0 && report.refused_us.max > 1_900.0, "{report:?}");
     }
 
     #[test]

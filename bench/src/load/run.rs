@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::args::LoadArgs;
-use super::caller::Caller;
+use super::caller::{Caller, Reply};
 use super::report::{Answer, LoadReport, Seen, sum_up};
 use super::schedule::Schedule;
 
@@ -87,7 +87,7 @@ async fn open_loop(callers: &[Caller], schedule: Schedule, began: Instant, end: 
 
 /// `from` is when its latency begins.
 async fn answered(caller: &Caller, number: u64, began: Instant, from: Instant) -> Result<Answer, String> {
-    caller.call(number).await?;
+    let refused = caller.call(number).await? == Reply::Refused;
     let now = Instant::now();
-    Ok(Answer { came_at: now - began, latency: now - from })
+    Ok(Answer { came_at: now - began, latency: now - from, refused })
 }

@@ -1,8 +1,8 @@
 //! What more replicas and a longer log do to the rate.
 
 use crate::row::{Reading, Row};
-use crate::sample::Quantity::PerSecond;
-use crate::statistics::Better::Higher;
+use crate::sample::Quantity::{MaxMs, P50Us, PerSecond};
+use crate::statistics::Better::{Higher, Lower};
 use crate::subject::Subject;
 
 const SPREAD: Reading = Reading(Subject::TallySpread, PerSecond);
@@ -35,5 +35,32 @@ pub(super) const ROWS: &[Row] = &[
         baseline: &[SPREAD],
         target: 0.9,
         better: Higher,
+    },
+    Row {
+        id: "P11d",
+        metric: "Allocate in a log of 5 M events, command ids of version 4 ÷ 7",
+        unit: UNIT,
+        ours: Reading(Subject::TallyLongLogRandomIds, PerSecond),
+        baseline: &[Reading(Subject::TallyLongLog, PerSecond)],
+        target: 0.8,
+        better: Higher,
+    },
+    Row {
+        id: "P11e",
+        metric: "slowest Allocate on one SKU through four replicas",
+        unit: "ms",
+        ours: Reading(Subject::TallyFourReplicasOneSku, MaxMs),
+        baseline: &[],
+        target: 2_000.0,
+        better: Lower,
+    },
+    Row {
+        id: "P14",
+        metric: "first command on a SKU, 1 M past allocations ÷ 100",
+        unit: "µs",
+        ours: Reading(Subject::TallyLongPast, P50Us),
+        baseline: &[Reading(Subject::TallyShortPast, P50Us)],
+        target: 2.0,
+        better: Lower,
     },
 ];

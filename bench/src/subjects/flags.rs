@@ -25,6 +25,9 @@ pub(crate) struct Load {
     in_flight: u32,
     rate_per_second: Option<f64>,
     count: Option<u64>,
+    random_ids: bool,
+    refusals: bool,
+    warm_up_ms: Option<u64>,
 }
 
 impl Load {
@@ -37,6 +40,9 @@ impl Load {
             in_flight: IN_FLIGHT,
             rate_per_second: None,
             count: None,
+            random_ids: false,
+            refusals: false,
+            warm_up_ms: None,
         }
     }
 
@@ -65,6 +71,26 @@ impl Load {
         Self { connections: 1, in_flight: 1, ..self }
     }
 
+    /// A single command on the first SKU of this prefix.
+    pub(crate) fn once_on(self, sku_prefix: &str) -> Self {
+        Self { sku_prefix: sku_prefix.to_owned(), skus: 1, count: Some(1), ..self.idle() }
+    }
+
+    /// With command ids of version 4.
+    pub(crate) fn with_random_ids(self) -> Self {
+        Self { random_ids: true, ..self }
+    }
+
+    /// Takes RESOURCE_EXHAUSTED for an answer.
+    pub(crate) fn with_refusals(self) -> Self {
+        Self { refusals: true, ..self }
+    }
+
+    /// Counts from then on.
+    pub(crate) fn warm_up_ms(self, warm_up_ms: u64) -> Self {
+        Self { warm_up_ms: Some(warm_up_ms), ..self }
+    }
+
     /// Sent at fixed times.
     pub(crate) fn at_rate(self, per_second: f64) -> Self {
         Self { rate_per_second: Some(per_second), ..self }
@@ -87,9 +113,11 @@ impl Load {
         flags.push(format!("--sku-prefix={}", self.sku_prefix));
         flags.push(format!("--connections={}", self.connections));
         flags.push(format!("--in-flight={}", self.in_flight));
-        flags.push(format!("--warm-up-ms={}", args.warm_up_ms));
+        flags.push(format!("--warm-up-ms={}", self.warm_up_ms.unwrap_or(args.warm_up_ms)));
         flags.push(format!("--measure-ms={}", args.measure_ms));
         flags.extend(self.rate_per_second.map(|rate| format!("--rate-per-second={rate}")));
+        flags.extend(self.random_ids.then(|| "--random-ids".to_owned()));
+        flags.extend(self.refusals.then(|| "--refusals".to_owned()));
         flags.extend(self.count.map(|count| format!("--count={count}")));
         processes::load(targets, &flags).await
     }

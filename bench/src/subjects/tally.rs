@@ -16,7 +16,7 @@ use crate::stage::Stage;
 use crate::{cpu, long_log};
 
 pub(crate) const LOG: &str = "bench";
-const DATABASE: &str = "tally";
+pub(crate) const DATABASE: &str = "tally";
 const BYTES_PER_MB: f64 = 1e6;
 
 /// One replica on an empty log, many SKUs: what most rows compare with.
@@ -36,9 +36,9 @@ pub(crate) async fn on_empty_log(stage: &Stage, replicas: usize, load: Load) -> 
 }
 
 /// One replica on a log that is long already, on SKUs that are new.
-pub(crate) async fn on_long_log(stage: &Stage) -> Result<Sample> {
+pub(crate) async fn on_long_log(stage: &Stage, load: Load) -> Result<Sample> {
     let url = stage.long_log.get_or_try_init(|| long_log::make(stage)).await?;
-    let load = Load::of("allocate").on_skus_of_its_own(stage.next_run());
+    let load = load.on_skus_of_its_own(stage.next_run());
     measured(stage, url, 1, load).await
 }
 
@@ -72,17 +72,24 @@ pub(crate) fn of_report(report: &LoadReport, cpu_seconds: f64) -> Sample {
         .with(Quantity::PerSecond, report.per_second())
         .with(Quantity::P50Us, report.latency_us.p50)
         .with(Quantity::P99Us, report.latency_us.p99)
+        .with(Quantity::MaxMs, report.latency_us.max / 1e3)
         .with(Quantity::CpuUsEach, cpu_seconds * 1e6 / report.acknowledged as f64)
 }
 
 /// A replica that serves.
 pub(crate) async fn start(stage: &Stage, url: &str) -> Result<Service> {
-    let env = [
+    start_with(stage, url, &[]).await
+}
+
+/// As `start`, with further settings.
+pub(crate) async fn start_with(stage: &Stage, url: &str, settings: &[(&'static str, String)]) -> Result<Service> {
+    let own = [
         ("DATABASE_URL", url.to_owned()),
         ("REDIS_URL", stage.servers.redis.url()),
         ("COMMAND_LISTEN", "127.0.0.1:0".to_owned()),
         ("TALLY_LOG", LOG.to_owned()),
     ];
+    let env: Vec<(&str, String)> = own.into_iter().chain(settings.iter().cloned()).collect();
     let service =
         Service::start(program("command-service")?, &["serve"], &env, &stage.servers.log_file("command-service"))
             .await?;

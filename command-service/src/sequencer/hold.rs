@@ -40,6 +40,8 @@ pub(super) struct Holding {
     pub(super) decided: Vec<Decided>,
     pub(super) known: HashMap<Uuid, StoredCommand>,
     pub(super) rounds: usize,
+    /// Others appended since the head was held last.
+    pub(super) others: bool,
 }
 
 /// Streams that were loaded with the head held.

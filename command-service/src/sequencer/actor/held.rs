@@ -14,6 +14,7 @@ use crate::sequencer::{Failure, replay};
 impl Actor {
     /// Takes the head for as many of the waiting commands as a batch may have.
     pub(super) fn take_head(&mut self) {
+        self.holds_left = self.holds_left.max(1);
         let count = self.queue.len().min(self.limits.batch_commands_max);
         let rest = self.queue.drain(..count).collect();
         self.holding = Holding { rest, ..Holding::default() };
@@ -57,7 +58,7 @@ impl Actor {
                 self.cache.distrust_all();
             }
         }
-        self.holds_left = if self.catch_ups > before { HOLDS_AFTER_OTHERS } else { self.holds_left.saturating_sub(1) };
+        self.holding.others = self.catch_ups > before;
     }
 
     /// Decides as far as the streams are here, then loads or appends.
@@ -89,7 +90,8 @@ impl Actor {
             self.holding.decided.push(decided);
         }
         // Those that are left take the head again.
-        let Holding { mut rest, decided, .. } = std::mem::take(&mut self.holding);
+        let Holding { rest, decided, .. } = &mut self.holding;
+        let (mut rest, decided) = (std::mem::take(rest), std::mem::take(decided));
         while let Some(ticket) = rest.pop_back() {
             self.queue.push_front(ticket);
         }
@@ -169,6 +171,9 @@ impl Actor {
                 if let Some(appended) = checked.appended {
                     self.seen = appended.last_position;
                 }
+                // Not before: as long as the head is held, whoever comes must wait for it.
+                self.holds_left =
+                    if self.holding.others { HOLDS_AFTER_OTHERS } else { self.holds_left.saturating_sub(1) };
                 self.conclude(decided, checked);
             }
             // With the head held no stream moves: a command id is taken.
