@@ -40,7 +40,7 @@ pub(crate) struct RunArgs {
     pub(crate) warm_up_ms: u64,
 
     /// Milliseconds that count, after those; pgbench has whole seconds
-    #[arg(long, default_value_t = 3_000, value_name = "MS")]
+    #[arg(long, default_value_t = 2_000, value_name = "MS")]
     pub(crate) measure_ms: u64,
 
     /// Events in the log that is long already

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::flags::Load;
 use super::tally;
-use crate::sample::{Quantity, Sample};
+use crate::sample::Sample;
 use crate::servers::{connect, count, execute};
 use crate::stage::Stage;
 
