@@ -58,8 +58,11 @@ async fn make(stage: &Stage) -> Result<String> {
     }
     stage.servers.checkpoint().await?;
     let service = tally::start(stage, &url).await?;
-    Load::of("allocate").once_on(LONG).send(&[service.address], &stage.args).await?;
     let began = Instant::now();
+    // Without a snapshot all of it is read. A caller need not wait for that, and the reading goes on without it.
+    while let Err(error) = Load::of("allocate").once_on(LONG).send(&[service.address], &stage.args).await {
+        ensure!(began.elapsed() < SNAPSHOT_WITHIN, "{error:#}");
+    }
     while count(&mut owner, &format!("{}.snapshots", log.schema())).await? == 0 {
         ensure!(began.elapsed() < SNAPSHOT_WITHIN, "no snapshot is written");
         sleep(Duration::from_millis(20)).await;
