@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use lru::LruCache;
 use tally_domain::{Event, Snapshot, States, StreamId, StreamState, Undo};
 
-use super::fold::{Loaded, PlacedEvent};
+use super::fold::{Loaded, PlacedEvent, Whole};
 use super::snapshots::DueSnapshot;
 
 /// What an entry costs beside its state.
@@ -53,7 +53,8 @@ impl StateCache {
     pub(super) fn take_in(&mut self, id: &StreamId, loaded: Loaded, fresh: bool) {
         let freshness = if fresh { self.freshness } else { 0 };
         match loaded {
-            Loaded::State { state, version, position, snapshot_version } => {
+            Loaded::State(whole) => {
+                let Whole { state, version, position, snapshot_version } = *whole;
                 if self.entries.peek(id).is_some_and(|entry| entry.version > version || !entry.uncommitted.is_empty()) {
                     return;
                 }

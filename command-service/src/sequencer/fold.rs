@@ -23,11 +23,24 @@ pub(super) struct PlacedEvent {
 /// What loading a stream brought.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// The stream, whole. The version of the snapshot that it was made from is 0 where there was none.
-    State { state: StreamState, version: u64, position: u64, snapshot_version: u64 },
+    /// The stream, whole.
+    State(Box<Whole>),
     /// What came after the version that is known.
     Events(Vec<PlacedEvent>),
 }
+
+/// A stream from its beginning to its last event.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) state: StreamState,
+    pub(super) version: u64,
+    pub(super) position: u64,
+    /// Of the snapshot that it was made from; 0 where there was none.
+    pub(super) snapshot_version: u64,
+}
+
+/// Each stream with what was loaded of it, or with why it can't be read.
+pub(super) type LoadedStreams = Vec<(StreamId, Result<Loaded, StoredEventError>)>;
 
 /// Where streams come from.
 pub(super) trait Pages {
@@ -48,10 +61,7 @@ impl Pages for ExclusiveAppend {
 }
 
 /// Loads streams from the versions on that are known, 0 for not at all. Each comes with what was loaded, or with why it can't be read.
-pub(super) async fn load(
-    pages: &mut impl Pages,
-    known: Vec<(StreamId, u64)>,
-) -> Result<Vec<(StreamId, Result<Loaded, StoredEventError>)>, Failure> {
+pub(super) async fn load(pages: &mut impl Pages, known: Vec<(StreamId, u64)>) -> Result<LoadedStreams, Failure> {
     let mut rest: Vec<Loading> = known.into_iter().map(|(id, version)| Loading::new(id, version)).collect();
     let mut done = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
@@ -108,7 +118,7 @@ impl Loading {
                 return Progress::Goes(self);
             };
             let state = StreamState::from_snapshot(snapshot);
-            self.loaded = Loaded::State { state, version, position, snapshot_version: version };
+            self.loaded = Loaded::State(Box::new(Whole { state, version, position, snapshot_version: version }));
             self.version = version;
         }
         let more = page.more;
@@ -119,8 +129,8 @@ impl Loading {
         }
         match &self.loaded {
             Loaded::Events(events) if events.len() > EVENTS_MAX => Progress::Goes(Self::new(self.id, 0)),
-            Loaded::Events(_) | Loaded::State { .. } if more => Progress::Goes(self),
-            Loaded::Events(_) | Loaded::State { .. } => Progress::Done(self.id, Ok(self.loaded)),
+            Loaded::Events(_) | Loaded::State(_) if more => Progress::Goes(self),
+            Loaded::Events(_) | Loaded::State(_) => Progress::Done(self.id, Ok(self.loaded)),
         }
     }
 
@@ -129,9 +139,9 @@ impl Loading {
         let event = Event::from_stored(&event_type, &payload)?;
         self.version = at;
         match &mut self.loaded {
-            Loaded::State { state, version, position, snapshot_version: _ } => {
-                state.evolve(&event);
-                (*version, *position) = (at, place);
+            Loaded::State(whole) => {
+                whole.state.evolve(&event);
+                (whole.version, whole.position) = (at, place);
             }
             Loaded::Events(events) => events.push(PlacedEvent { version: at, position: place, event }),
         }
@@ -141,6 +151,6 @@ impl Loading {
 
 impl Loaded {
     fn nothing(id: &StreamId) -> Self {
-        Self::State { state: StreamState::empty(id), version: 0, position: 0, snapshot_version: 0 }
+        Self::State(Box::new(Whole { state: StreamState::empty(id), version: 0, position: 0, snapshot_version: 0 }))
     }
 }

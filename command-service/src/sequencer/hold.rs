@@ -3,13 +3,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use tally_domain::{StoredEventError, StreamId};
+use tally_domain::StreamId;
 use tally_event_store::{AppendStore, Error, ExclusiveAppend, LoadedEvent, StoredCommand, append};
 use uuid::Uuid;
 
 use super::Failure;
 use super::decide::Decided;
-use super::fold::{self, Loaded};
+use super::fold::{self, LoadedStreams};
 use super::settle::{Checked, Settled, said_only, to_batch};
 use super::ticket::Ticket;
 
@@ -47,7 +47,7 @@ pub(super) struct Holding {
 /// Streams that were loaded with the head held.
 pub(super) struct LoadedHeld {
     pub(super) exclusive: ExclusiveAppend,
-    pub(super) streams: Vec<(StreamId, Result<Loaded, StoredEventError>)>,
+    pub(super) streams: LoadedStreams,
 }
 
 /// Takes the head, and asks what became of commands.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use tally_domain::{StoredEventError, StreamId};
+use tally_domain::StreamId;
 use tally_event_store::AppendStore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Failure;
-use super::fold::{self, Loaded};
+use super::fold::{self, LoadedStreams};
 
 /// Loads under way at once; what is wanted meanwhile goes together into the next one.
 const LOADS_MAX: usize = 2;
@@ -17,7 +17,7 @@ const STREAMS_PER_LOAD_MAX: usize = 512;
 /// What a load brought.
 pub(super) struct Brought {
     pub(super) ids: Vec<StreamId>,
-    pub(super) streams: Result<Vec<(StreamId, Result<Loaded, StoredEventError>)>, Failure>,
+    pub(super) streams: Result<LoadedStreams, Failure>,
     /// When it was asked for, in catch-ups: events of other processes that came since then aren't in it.
     pub(super) catch_ups: u64,
 }

@@ -29,10 +29,10 @@ async fn callers_that_go_away_at_any_moment_lose_nothing_for_others() {
         done(&sequencers[0], create_batch(&format!("SKU-{sku}"), 1_000_000)).await;
     }
     let call = |number: u64| {
-        let sequencer = sequencers[usize::from(number % 7 == 0)].clone();
+        let sequencer = sequencers[usize::from(number.is_multiple_of(7))].clone();
         let submission = submission(allocate(&format!("o-{number}"), &format!("SKU-{}", number % 8), 1));
         let (command_id, patience) = (submission.command_id, Duration::from_micros(scatter(number) % 30_000));
-        let waits = number % 3 == 0;
+        let waits = number.is_multiple_of(3);
         async move {
             let answer = sequencer.submit(submission);
             let answer = match waits {
