@@ -143,7 +143,7 @@ impl Sequencer {
         let weighed = Arc::clone(&self.weighed).try_acquire_many_owned(kib).map_err(|_| TOO_MUCH)?;
         let (reply, answer) = oneshot::channel();
         let reply = Reply { answer: reply, _permits: [counted, weighed] };
-        self.inbox.try_send(Accepted::new(submission, content_hash, reply)).map_err(|error| match error {
+        self.inbox.try_send(Accepted::new(submission, content_hash, bytes, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => TOO_MANY,
             mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
         })?;

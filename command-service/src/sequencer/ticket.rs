@@ -26,14 +26,16 @@ pub(super) struct Accepted {
     pub(super) submission: Submission,
     /// What tells a repetition from another command under the same id.
     pub(super) content_hash: [u8; 32],
+    /// How long that content is.
+    pub(super) content_bytes: usize,
     pub(super) reply: Reply,
     /// How often streams were loaded for it.
     pub(super) loads: u32,
 }
 
 impl Accepted {
-    pub(super) fn new(submission: Submission, content_hash: [u8; 32], reply: Reply) -> Ticket {
-        Box::new(Self { submission, content_hash, reply, loads: 0 })
+    pub(super) fn new(submission: Submission, content_hash: [u8; 32], content_bytes: usize, reply: Reply) -> Ticket {
+        Box::new(Self { submission, content_hash, content_bytes, reply, loads: 0 })
     }
 
     /// Whether the same command may come again and must get the same answer.

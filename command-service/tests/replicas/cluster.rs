@@ -18,6 +18,10 @@ struct Arguments {
     serve: ServeArgs,
 }
 
+/// A busy machine is no outage: Postgres is there throughout.
+const PATIENT: [&str; 6] =
+    ["--database-acquire-ms-max", "60000", "--database-statement-ms-max", "60000", "--command-wait-ms-max", "60000"];
+
 /// A log and the replicas that serve it.
 pub(crate) struct Cluster {
     pub(crate) database_url: String,
@@ -50,7 +54,7 @@ impl Cluster {
     pub(crate) async fn replica(&self, flags: &[&str]) -> Replica {
         let log = self.log.to_string();
         let own = ["command-service", "--listen", "127.0.0.1:0", "--database-url", &self.database_url, "--log", &log];
-        let arguments = Arguments::parse_from(own.iter().chain(flags));
+        let arguments = Arguments::parse_from(own.iter().chain(&PATIENT).chain(flags));
         let app = App::build(&arguments.common, &arguments.serve).await.expect("a service");
         let endpoint = format!("http://{}", app.address());
         let (stop, stopped) = oneshot::channel::<()>();
