@@ -1,7 +1,5 @@
 //! What a person has to look at: a projection that meets one of these stops, since to go on would be to be wrong silently.
 
-use crate::fold::FoldError;
-
 /// Why a projection stops. For logs and operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Alarm {
@@ -11,19 +9,8 @@ pub(crate) enum Alarm {
         /// The position that is missing.
         expected: u64,
     },
-    /// The log lost what was projected already: restored from a backup, or failed over to a replica that lagged.
-    #[error("the views are as of position {checkpoint} and the log ends at {head}: it lost events, rebuild the views")]
-    BeyondHead {
-        /// Where the projection stands.
-        checkpoint: u64,
-        /// Where the log ends.
-        head: u64,
-    },
-    /// An event can't be read, or does not follow from its view.
-    #[error("{0}")]
-    Unfoldable(#[from] FoldError),
     /// Keys hold what was never written there.
-    #[error("{0}; rebuild the views")]
+    #[error("{0}")]
     ReadModel(tally_read_model::Error),
     /// Two logs of the same name use one Redis.
     #[error(

@@ -4,16 +4,27 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use tally_api::projections::v1::projection_admin_service_server::{self, ProjectionAdminServiceServer};
 use tally_event_store::ReadStore;
 use tally_read_model::ReadModel;
-use tally_runtime::{CommonArgs, Listening, Readiness};
+use tally_runtime::{CommonArgs, Listening, Readiness, limits};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
-use crate::config::{ProjectingArgs, RebuildArgs};
+use crate::config::ProjectingArgs;
 use crate::engine::Engine;
+use crate::service::Service;
 use crate::status::Status;
 use crate::{ServeArgs, projections};
+
+/// The name whose health is readiness.
+const SERVICES: [&str; 1] = [projection_admin_service_server::SERVICE_NAME];
+/// How long giving back what this process owns may take when it stops.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+/// How long the stores may take to say at the start whether the settings agree with them.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
 
 /// The process, bound to its port and not serving yet.
 pub struct App {
@@ -27,12 +38,13 @@ impl App {
     /// Binds the port. Postgres and Redis may be away: they are connected to when they are needed.
     ///
     /// # Errors
-    /// When the settings are wrong or the port can't be bound.
+    /// When the settings are wrong, or are others than those that the read model was made with, or the port can't be bound.
     pub async fn build(common: &CommonArgs, args: &ServeArgs) -> anyhow::Result<Self> {
-        let (store, model) = stores(common, &args.projecting).await?;
-        let (projections, readiness) = (projections::all(), Readiness::default());
-        let status = Status::new(projections.iter().map(|projection| projection.name()), readiness.clone());
-        let engine = Engine { store, model, projections, limits: args.projecting.tail_limits(), status };
+        let readiness = Readiness::default();
+        let engine = engine(common, &args.projecting, Status::new(readiness.clone())).await?;
+        if let Ok(Err(error @ tally_read_model::Error::Layout { .. })) = timeout(CHECK_WITHIN, engine.model.log_id()).await {
+            return Err(error.into());
+        }
         let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
         Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout() })
     }
@@ -42,36 +54,48 @@ impl App {
         self.listening.address
     }
 
-    /// How the projections are.
+    /// How the parts of the process are.
     pub fn status(&self) -> Status {
         self.engine.status.clone()
     }
 
-    /// Projects and serves until `shutdown` completes. A batch that is cut is either applied whole or not at all.
+    /// Projects and serves until `shutdown` completes. A batch that is cut is either applied whole or not at all; what this process owns is
+    /// given back at once, while calls under way are answered.
     ///
     /// # Errors
     /// When the transport fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let _engine = AbortOnDropHandle::new(tokio::spawn(self.engine.run()));
-        let (routes, services) = (Routes::default(), &[]);
-        tally_runtime::serve(self.listening, routes, services, self.readiness, self.drain_timeout, shutdown).await
+        let stop = CancellationToken::new();
+        let engine = AbortOnDropHandle::new(tokio::spawn(self.engine.clone().run(stop.clone())));
+        let stopping = stop.clone();
+        let shutdown = async move {
+            shutdown.await;
+            stopping.cancel();
+        };
+        let routes = Routes::new(
+            ProjectionAdminServiceServer::new(Service::new(self.engine.clone()))
+                .max_decoding_message_size(limits::MESSAGE_BYTES_MAX),
+        );
+        let served =
+            tally_runtime::serve(self.listening, routes, &SERVICES, self.readiness, self.drain_timeout, shutdown).await;
+        stop.cancel();
+        let _ = timeout(LEAVE_WITHIN, engine).await;
+        served
     }
 }
 
-/// Rebuilds one projection.
-///
-/// # Errors
-/// When a store is away at the start, or an alarm stops it.
-pub async fn rebuild(common: &CommonArgs, args: &RebuildArgs) -> anyhow::Result<()> {
-    let (store, model) = stores(common, &args.projecting).await?;
-    let projection = projections::all().into_iter().find(|projection| projection.name() == args.projection);
-    let projection = projection.context("there is no such projection")?;
-    crate::rebuild::rebuild(projection, store, model, args.projecting.tail_limits()).await
-}
-
-async fn stores(common: &CommonArgs, args: &ProjectingArgs) -> anyhow::Result<(ReadStore, ReadModel)> {
+/// What the process projects with.
+pub(crate) async fn engine(common: &CommonArgs, args: &ProjectingArgs, status: Status) -> anyhow::Result<Engine> {
     let log = common.log.parse()?;
     let store = ReadStore::connect(&args.database_url, &log, args.log_options()).await?;
     let model = ReadModel::connect(&args.redis_url, &common.log, args.redis_options())?;
-    Ok((store, model))
+    Ok(Engine {
+        store,
+        model,
+        projections: projections::all(),
+        limits: args.tail_limits(),
+        rebuild_events_max: args.rebuild_events_max as usize,
+        keep: args.keep(),
+        status,
+    })
 }

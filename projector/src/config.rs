@@ -25,8 +25,26 @@ pub struct CommandLine {
 pub(crate) enum Action {
     /// Keep the read model until SIGTERM or SIGINT
     Serve(ServeArgs),
-    /// Project the whole log anew into one projection, and exit. Queries see its views grow meanwhile. A projector that serves may go on
+    /// Show how every projection is: its generation, where it stands, how far behind the log it is, who works at it
+    Status(ShowArgs),
+    /// Make a projection's views anew beside those that are read, until they are promoted; works beside projectors that serve, and without
     Rebuild(RebuildArgs),
+    /// Make the generation under construction the one that is read
+    Promote(ProjectionArgs),
+    /// Make the generation that was read before the one that is read again
+    Rollback(ProjectionArgs),
+    /// Stop projecting, until resumed
+    Pause(ProjectionArgs),
+    /// Go on projecting
+    Resume(ProjectionArgs),
+    /// Show the events that could not be folded, or retry one
+    Parked(ParkedArgs),
+    /// Say in one sentence why a projection is behind the log
+    ExplainLag(ProjectionArgs),
+    /// Compare what was applied with the log, and the views with their sum; says what differs, and where
+    Verify(VerifyArgs),
+    /// Divide the read model into as many shards as READ_SHARDS says: removes all views, while nothing serves; the next projector makes them
+    Reshard(ShowArgs),
 }
 
 /// What `serve` is told.
@@ -42,10 +60,58 @@ pub struct ServeArgs {
 
 /// What `rebuild` is told.
 #[derive(Args, Clone, Debug)]
-pub struct RebuildArgs {
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) one: ProjectionArgs,
+
+    /// Leave the promotion to `projector promote`
+    #[arg(long, env = "PROJECTOR_WAIT_FOR_PROMOTION")]
+    pub(crate) wait_for_promotion: bool,
+}
+
+/// What a command on one projection is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ProjectionArgs {
     /// Which projection
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(projections::ALL))]
     pub(crate) projection: String,
+
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+/// What `parked` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ParkedArgs {
+    /// Of which projection; of all where none is named
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(projections::ALL))]
+    pub(crate) projection: Option<String>,
+
+    /// Fold the event at this position after all, with those that wait behind it
+    #[arg(long, env = "PROJECTOR_RETRY", value_name = "POSITION", requires = "projection")]
+    pub(crate) retry: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+/// What `verify` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Which projection; all where none is named
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(projections::ALL))]
+    pub(crate) projection: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+/// What every command that shows something is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ShowArgs {
+    /// Write JSON, one value a line, instead of tables
+    #[arg(long, env = "PROJECTOR_JSON")]
+    pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) projecting: ProjectingArgs,
@@ -61,6 +127,20 @@ pub(crate) struct ProjectingArgs {
     /// URL of the Redis that holds the read model: redis://[USER]:[PASSWORD]@HOST:PORT/[DB]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) redis_url: String,
+
+    /// Into how many read shards views are divided, from 1 to 1024: the same for all services of a log; to change it, see `projector reshard`
+    #[arg(long, env = "READ_SHARDS", default_value_t = 1, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) read_shards: u16,
+
+    /// Events that a build which catches up reads, folds and applies together at the most
+    #[arg(long, env = "PROJECTOR_REBUILD_EVENTS_MAX", default_value_t = 4_096, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rebuild_events_max: u32,
+
+    /// Seconds that the views from before a rebuild are kept, for a rollback
+    #[arg(long, env = "PROJECTOR_KEEP_SECONDS", default_value_t = 3_600, value_name = "SECONDS")]
+    pub(crate) keep_seconds: u64,
 
     /// Events that are read, folded and applied together at the most; a command with more of them is still applied whole
     #[arg(long, env = "PROJECTOR_BATCH_EVENTS_MAX", default_value_t = 512, value_name = "COUNT",
@@ -124,6 +204,10 @@ impl ProjectingArgs {
         }
     }
 
+    pub(crate) fn keep(&self) -> Duration {
+        Duration::from_secs(self.keep_seconds)
+    }
+
     pub(crate) fn log_options(&self) -> ReadOptions {
         ReadOptions {
             connections_max: self.database_connections_max,
@@ -137,6 +221,7 @@ impl ProjectingArgs {
             connection_timeout: Duration::from_millis(self.redis_connect_ms_max),
             read_timeout: Duration::from_millis(self.redis_read_ms_max),
             write_timeout: Duration::from_millis(self.redis_write_ms_max),
+            read_shards: self.read_shards,
             ..Options::default()
         }
     }
@@ -153,7 +238,8 @@ mod tests {
         let mut command = CommandLine::command();
         command.build();
         command.clone().debug_assert();
-        for action in ["serve", "rebuild"] {
+        let actions: Vec<String> = command.get_subcommands().map(|action| action.get_name().to_owned()).collect();
+        for action in actions.iter().filter(|action| *action != "help") {
             let action = command.find_subcommand(action).expect("the action");
             for flag in action.get_arguments().chain(command.get_arguments()) {
                 if matches!(flag.get_id().as_str(), "help" | "version" | "projection") {
@@ -161,7 +247,8 @@ mod tests {
                 }
                 assert!(flag.get_help().is_some(), "{flag} has no help");
                 assert!(flag.get_env().is_some(), "{flag} has no environment variable");
-                let has_default = !flag.get_default_values().is_empty();
+                let is_switch = !flag.get_action().takes_values() || flag.get_id() == "retry";
+                let has_default = is_switch || !flag.get_default_values().is_empty();
                 assert_eq!(has_default, !flag.get_id().as_str().ends_with("_url"), "{flag}");
             }
         }

@@ -1,37 +1,50 @@
-//! Folds a batch of events in memory: every view is loaded once and written once, however many of the events are about it.
+//! Folds the events about one view, however many, into it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tally_domain::StoredEventError;
-use tally_read_model::ViewChange;
+use tally_read_model::{StoredView, ViewChange};
 
 use crate::Recorded;
-use crate::projection::{Handles, Projection, Unfoldable, View};
+use crate::projection::{Handles, Projection, Unfoldable, Unread, View};
 
 /// A projection, whatever its views are.
 pub(crate) trait Fold: Send + Sync {
     /// The name that it is stored under.
     fn name(&self) -> &'static str;
 
-    /// The views that these events are about, each once.
-    fn keys(&self, events: &[Arc<Recorded>]) -> Result<Vec<String>, FoldError>;
+    /// The version of its code.
+    fn version(&self) -> u32;
 
-    /// What the events make of the views, `stored` as they are now, by key. Only views that end up different are in the answer.
-    fn changes(
-        &self,
-        events: &[Arc<Recorded>],
-        stored: BTreeMap<String, Option<Bytes>>,
-    ) -> Result<Vec<ViewChange>, FoldError>;
+    /// What an event is about.
+    fn concern(&self, event: &Recorded) -> Concern;
+
+    /// What the events, all of them about this view, make of it. Events after one that can't be folded wait behind it.
+    ///
+    /// # Errors
+    /// When the stored view can't be read.
+    fn fold(&self, key: &str, stored: &StoredView, events: &[Arc<Recorded>]) -> Result<Folded, Unfoldable>;
 }
 
-/// An event that a projection can't fold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the event at position {position}: {reason}")]
-pub(crate) struct FoldError {
-    pub(crate) position: u64,
-    pub(crate) reason: Unfoldable,
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Concern {
+    /// Nothing that the projection shows.
+    Nothing,
+    /// A view.
+    View(String),
+    /// It can't be read and may be about any view.
+    AnyView(Unfoldable),
+}
+
+/// What became of a view.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Folded {
+    /// None: it is as it was.
+    pub(crate) change: Option<ViewChange>,
+    /// The first event that waits from now on, by its place among the events, and why.
+    pub(crate) parked: Option<(usize, Unfoldable)>,
 }
 
 impl<P: Projection> Fold for P {
@@ -39,74 +52,79 @@ impl<P: Projection> Fold for P {
         P::NAME
     }
 
-    fn keys(&self, events: &[Arc<Recorded>]) -> Result<Vec<String>, FoldError> {
-        let keys: BTreeSet<String> =
-            events.iter().filter_map(|event| key::<P>(event).transpose()).collect::<Result<_, _>>()?;
-        Ok(keys.into_iter().collect())
+    fn version(&self) -> u32 {
+        P::VERSION
     }
 
-    fn changes(
-        &self,
-        events: &[Arc<Recorded>],
-        stored: BTreeMap<String, Option<Bytes>>,
-    ) -> Result<Vec<ViewChange>, FoldError> {
-        let mut views: BTreeMap<String, Option<P::View>> = BTreeMap::new();
-        for event in events {
-            let Some(key) = key::<P>(event)? else { continue };
-            let failed = |reason| FoldError { position: event.position, reason };
-            let view = match views.remove(&key) {
-                Some(view) => view,
-                None => decode(stored.get(&key)).map_err(failed)?,
-            };
-            views.insert(key, P::fold(view, event).map_err(failed)?);
+    fn concern(&self, event: &Recorded) -> Concern {
+        let of_key = |key: Option<String>| key.map_or(Concern::Nothing, Concern::View);
+        let handled = match (P::HANDLES, &event.event) {
+            (Handles::Everything, _) => return of_key(P::key(event)),
+            (Handles::Types(types), Ok(_) | Err(StoredEventError::BadShape(_))) => {
+                types.contains(&event.event_type.as_str())
+            }
+            // A later version of Tally knows whether it matters here. To go on would be to skip it for good.
+            (Handles::Types(_), Err(StoredEventError::UnknownType(_))) => true,
+        };
+        match event.event() {
+            _ if !handled => Concern::Nothing,
+            Ok(_) => of_key(P::key(event)),
+            Err(reason) => match P::key_of_unreadable(event) {
+                Unread::Nothing => Concern::Nothing,
+                Unread::View(key) => Concern::View(key),
+                Unread::AnyView => Concern::AnyView(reason),
+            },
         }
-        let position = events.last().map_or(0, |event| event.position);
-        views
-            .into_iter()
-            .filter_map(|(key, view)| change::<P>(&stored, key, view).transpose())
-            .collect::<Result<_, _>>()
-            .map_err(|reason| FoldError { position, reason })
+    }
+
+    fn fold(&self, key: &str, stored: &StoredView, events: &[Arc<Recorded>]) -> Result<Folded, Unfoldable> {
+        if stored.parked.is_some() {
+            let waits = Unfoldable::Unexpected("an earlier event about the same view is parked");
+            return Ok(Folded { change: None, parked: (!events.is_empty()).then_some((0, waits)) });
+        }
+        let before = stored.view.as_ref().map(|bytes| P::View::from_bytes(bytes)).transpose()?;
+        let (mut view, mut parked) = fold_all::<P>(before.clone(), events);
+        if let Some((place, reason)) = parked.take() {
+            // The view as it was before the event that doesn't fit.
+            view = fold_all::<P>(before.clone(), &events[..place]).0;
+            parked = Some((place, reason));
+        }
+        let now = StoredView {
+            view: view.as_ref().map(|view| view.to_bytes().into()),
+            parked: parked.as_ref().and_then(|(place, _)| events.get(*place)).map(|event| event.position),
+        };
+        if now == *stored {
+            return Ok(Folded { change: None, parked });
+        }
+        let lists = |view: &Option<P::View>| -> BTreeSet<_> { view.iter().flat_map(P::lists).collect() };
+        let (lists_before, lists_now) = (lists(&before), lists(&view));
+        let change = ViewChange {
+            key: key.to_owned(),
+            was_stored: *stored != StoredView::default(),
+            now,
+            lists_added: lists_now.difference(&lists_before).cloned().collect(),
+            lists_removed: lists_before.difference(&lists_now).cloned().collect(),
+        };
+        Ok(Folded { change: Some(change), parked })
     }
 }
 
-/// The view that an event is about; none when the projection doesn't handle its type.
-fn key<P: Projection>(event: &Recorded) -> Result<Option<String>, FoldError> {
-    let handled = match (P::HANDLES, &event.event) {
-        (Handles::Everything, _) => return Ok(P::key(event)),
-        (Handles::Types(types), Ok(_)) => types.contains(&event.event_type.as_str()),
-        (Handles::Types(types), Err(StoredEventError::BadShape(_))) => types.contains(&event.event_type.as_str()),
-        // A later version of Tally knows whether it matters here. To go on would be to skip it for good.
-        (Handles::Types(_), Err(StoredEventError::UnknownType(_))) => true,
-    };
-    match event.event() {
-        _ if !handled => Ok(None),
-        Ok(_) => Ok(P::key(event)),
-        Err(reason) => Err(FoldError { position: event.position, reason }),
+/// The view after the events, or up to the first that can't be folded.
+fn fold_all<P: Projection>(
+    mut view: Option<P::View>,
+    events: &[Arc<Recorded>],
+) -> (Option<P::View>, Option<(usize, Unfoldable)>) {
+    for (place, event) in events.iter().enumerate() {
+        let folded = match (P::HANDLES, event.event()) {
+            (Handles::Types(_), Err(reason)) => Err(reason),
+            (Handles::Types(_) | Handles::Everything, _) => P::fold(view.take(), event),
+        };
+        match folded {
+            Ok(now) => view = now,
+            Err(reason) => return (None, Some((place, reason))),
+        }
     }
-}
-
-fn decode<V: View>(stored: Option<&Option<Bytes>>) -> Result<Option<V>, Unfoldable> {
-    stored.and_then(Option::as_ref).map(|bytes| V::from_bytes(bytes)).transpose()
-}
-
-fn change<P: Projection>(
-    stored: &BTreeMap<String, Option<Bytes>>,
-    key: String,
-    view: Option<P::View>,
-) -> Result<Option<ViewChange>, Unfoldable> {
-    let bytes_before = stored.get(&key).and_then(Option::as_ref);
-    let value = view.as_ref().map(View::to_bytes);
-    if value.as_deref() == bytes_before.map(Bytes::as_ref) {
-        return Ok(None);
-    }
-    let lists = |view: &Option<P::View>| -> BTreeSet<_> { view.iter().flat_map(P::lists).collect() };
-    let (before, now) = (lists(&decode(bytes_before.cloned().map(Some).as_ref())?), lists(&view));
-    Ok(Some(ViewChange {
-        key,
-        value,
-        lists_added: now.difference(&before).cloned().collect(),
-        lists_removed: before.difference(&now).cloned().collect(),
-    }))
+    (view, None)
 }
 
 #[cfg(test)]

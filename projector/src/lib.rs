@@ -1,33 +1,55 @@
 //! Tails the log and keeps the read model.
 //!
 //! In reading order: what the process is told and how it is put together; an event, what a projection is, the projections; the fold of a
-//! batch; one step of a projection, its loop, all of them side by side; the tail that they share; a rebuild; what goes wrong.
+//! view. Then the protocol: what it needs of the stores; a step of a build, the work at a unit, what is decided for a projection as a whole,
+//! who works at what. Then what runs it: the tail, the loop of a unit, all of them. Then what operators see and do; what goes wrong.
 
 mod app;
 mod config;
 
+mod digest;
 mod fold;
+mod parked;
 mod projection;
 mod projections;
 mod proto;
 mod recorded;
 
+mod compare;
+mod conduct;
+mod loss;
+mod plan;
+mod replicas;
+mod retry_parked;
+mod step;
+mod stores;
+mod verify;
+mod work;
+
+#[cfg(test)]
+mod model;
+
 mod commands;
 mod engine;
+mod report;
 mod run;
-mod step;
 mod tail;
 
+mod admin;
+mod cli;
+mod explain;
+mod facts;
 mod progress;
-mod rebuild;
+mod refusal;
+mod service;
 
 mod alarm;
 mod retry;
 mod status;
 
-pub use app::{App, rebuild};
-pub use config::{CommandLine, RebuildArgs, ServeArgs};
-pub use status::{State, Status};
+pub use app::App;
+pub use config::{CommandLine, ServeArgs};
+pub use status::{Part, State, Status};
 
 use config::Action;
 use fold::Fold;
@@ -36,12 +58,12 @@ use recorded::Recorded;
 /// Does what the command line says.
 ///
 /// # Errors
-/// When the process can't start, the transport fails, or a rebuild is stopped by an alarm.
+/// When the process can't start, the transport fails, or a command is refused or stopped by an alarm.
 pub async fn run_command_line(command_line: CommandLine) -> anyhow::Result<()> {
     let CommandLine { common, action } = command_line;
     tally_runtime::init_telemetry(common.log_format);
     match action {
         Action::Serve(args) => App::build(&common, &args).await?.run(tally_runtime::stop_signal()?).await,
-        Action::Rebuild(args) => rebuild(&common, &args).await,
+        command => cli::run(&common, &command).await,
     }
 }

@@ -15,11 +15,19 @@ pub(crate) trait Projection: Send + Sync + 'static {
     /// The name that it is stored under.
     const NAME: &'static str;
 
-    /// The types of the events that it folds. All others pass it by, unread; but one of a type that nobody knows stops it.
+    /// Goes up by one whenever the same events give other views than before: the views are then made anew beside those that are there.
+    const VERSION: u32 = 1;
+
+    /// The types of the events that it folds. All others pass it by, unread; but one of a type that nobody knows is parked.
     const HANDLES: Handles;
 
     /// The view that an event of such a type is about.
     fn key(recorded: &Recorded) -> Option<String>;
+
+    /// The view that an event is about which can't be read, by what is still understood of it.
+    fn key_of_unreadable(_recorded: &Recorded) -> Unread {
+        Unread::AnyView
+    }
 
     /// What the event makes of its view. None: there is no view.
     fn fold(view: Option<Self::View>, recorded: &Recorded) -> Result<Option<Self::View>, Unfoldable>;
@@ -27,6 +35,24 @@ pub(crate) trait Projection: Send + Sync + 'static {
     /// The lists that a view is in, each with its member; from the view alone, so that it can be taken out again.
     fn lists(_view: &Self::View) -> Vec<(String, String)> {
         Vec::new()
+    }
+}
+
+/// What an event that can't be read may be about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// Nothing that this projection will ever show without a new version, which is made anew from the beginning.
+    Nothing,
+    /// This view.
+    View(String),
+    /// It can't be told: any.
+    AnyView,
+}
+
+impl Unread {
+    /// The view with this key; any where there is none.
+    pub(crate) fn view(key: Option<&String>) -> Self {
+        key.map_or(Self::AnyView, |key| Self::View(key.clone()))
     }
 }
 

@@ -1,9 +1,12 @@
 //! An event of the log as projections see it.
 
+use serde::Deserialize;
 use tally_domain::{Event, StoredEventError};
 use tally_event_store::StoredEvent;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::digest;
 
 /// An event and where it stands in the log. Decoded once, however many projections look at it.
 #[derive(Debug)]
@@ -22,17 +25,36 @@ pub(crate) struct Recorded {
     pub(crate) event_type: String,
     /// What happened. Only a projection that handles the type is hindered by one that can't be read.
     pub(crate) event: Result<Event, StoredEventError>,
+    /// Of one that can't be read: what may still be understood of it.
+    pub(crate) named: Named,
+    /// What tells it from any other event.
+    pub(crate) fingerprint: u64,
+}
+
+/// What an event names, by the fields that events of all types have under these names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Named {
+    pub(crate) order_id: Option<String>,
+    pub(crate) sku: Option<String>,
 }
 
 impl From<StoredEvent> for Recorded {
     fn from(stored: StoredEvent) -> Self {
+        let event = Event::from_stored(&stored.event_type, &stored.payload);
+        let named = match event {
+            Ok(_) => Named::default(),
+            Err(_) => serde_json::from_str(&stored.payload).unwrap_or_default(),
+        };
         Self {
+            fingerprint: digest::event(&stored),
             position: stored.position,
             stream_id: stored.stream_id,
             version: stored.version,
             command_id: stored.command_id,
             recorded_at: stored.recorded_at,
-            event: Event::from_stored(&stored.event_type, &stored.payload),
+            event,
+            named,
             event_type: stored.event_type,
         }
     }

@@ -53,9 +53,12 @@ impl From<LogError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::Unavailable(_) | ModelError::Refused(_) | ModelError::Settings(_) => {
-                Self::Passing(error.to_string())
-            }
+            ModelError::Unavailable(_)
+            | ModelError::Refused(_)
+            | ModelError::Settings(_)
+            | ModelError::NotBuilt { .. }
+            | ModelError::Lost
+            | ModelError::Layout { .. } => Self::Passing(error.to_string()),
             ModelError::Corrupt(_) => Self::Alarm(Alarm::ReadModel(error)),
             ModelError::ForeignLog => Self::Alarm(Alarm::ForeignReadModel),
         }

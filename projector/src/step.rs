@@ -1,74 +1,172 @@
-//! One step of a projection: read a batch after its checkpoint, fold it, apply it.
+//! One step of one build: read a batch of events after its position, fold it, apply it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tally_read_model::{Applied, Checkpoint, ViewChange, Writer};
+use tally_read_model::{Applied, Batch, BuildId, DigestChange, ParkedChange, State, StoredView, Unit, shard_of};
 
 use crate::alarm::Alarm;
-use crate::fold::FoldError;
+use crate::digest::{self, range_of};
+use crate::fold::{Concern, Folded};
+use crate::parked::ParkedEvent;
+use crate::projection::Unfoldable;
 use crate::retry::Failure;
-use crate::tail::Tail;
+use crate::stores::{Log, Views};
 use crate::{Fold, Recorded};
 
-/// Takes the steps of one projection.
+/// How often a batch is tried again without what turned out to be lost.
+const LOSSES_PER_STEP_MAX: usize = 100;
+
+/// Takes steps on the builds of one unit.
 #[derive(Clone)]
 pub(crate) struct Stepper {
-    pub(crate) projection: Arc<dyn Fold>,
-    pub(crate) tail: Arc<Tail>,
-    pub(crate) writer: Writer,
+    pub(crate) unit: Unit,
+    pub(crate) fold: Arc<dyn Fold>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) views: Arc<dyn Views>,
+    /// The name under which this process holds leases.
+    pub(crate) member: String,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stepped {
+    /// There are no further events.
+    Nothing,
+    /// The build is in this state now.
+    Done(State),
+    /// It was not in the state that was expected: somebody else moved it, or Redis lost something.
+    Moved,
+    /// The unit is somebody else's now.
+    NotOwner,
+}
+
+/// What of a build is known to be lost: names as in [`Applied::Lost`]. It is left alone until it has been made again.
+pub(crate) type Lost = BTreeSet<String>;
+
+/// A batch of events, by what they are about.
+#[derive(Default)]
+struct Sorted {
+    by_view: BTreeMap<String, Vec<Arc<Recorded>>>,
+    of_any_view: Vec<(Arc<Recorded>, Unfoldable)>,
+    digest: u64,
+    digests: Vec<DigestChange>,
 }
 
 impl Stepper {
-    pub(crate) fn name(&self) -> &'static str {
-        self.projection.name()
-    }
-
-    /// Projects the next events, and returns where the projection stands now: after them, or where another projector or a rebuild has put
-    /// it meanwhile. None when there are no further events.
-    pub(crate) async fn step(&self, from: Checkpoint) -> Result<Option<Checkpoint>, Failure> {
-        let events = self.tail.read_after(from.position).await?;
-        let Some(last) = events.last() else { return Ok(None) };
-        check_contiguous(from.position, &events)?;
-        let changes = match self.fold(from, &events).await? {
-            Ok(changes) => changes,
-            Err(error) => return self.moved_or(from, Alarm::Unfoldable(error)).await,
-        };
-        match self.writer.apply(self.name(), from, last.position, &changes).await? {
-            Applied::Done => Ok(Some(Checkpoint { position: last.position, ..from })),
-            Applied::Moved(now) => Ok(Some(now)),
-        }
-    }
-
-    async fn fold(
+    /// Projects the next events into a build that is in the state `from`.
+    pub(crate) async fn step(
         &self,
-        from: Checkpoint,
+        build: BuildId,
+        from: &State,
+        limit: usize,
+        lost: &mut Lost,
+    ) -> Result<Stepped, Failure> {
+        let events = self.log.read_after(from.position, limit).await?;
+        self.apply_events(build, from, &events, lost).await
+    }
+
+    /// Projects events that were read already: those after the position of `from`.
+    pub(crate) async fn apply_events(
+        &self,
+        build: BuildId,
+        from: &State,
         events: &[Arc<Recorded>],
-    ) -> Result<Result<Vec<ViewChange>, FoldError>, Failure> {
-        let keys = match self.projection.keys(events) {
-            Ok(keys) => keys,
-            Err(error) => return Ok(Err(error)),
-        };
-        let views = self.writer.load_views(self.name(), from.generation, &keys).await?;
-        Ok(self.projection.changes(events, keys.into_iter().zip(views).collect()))
+        lost: &mut Lost,
+    ) -> Result<Stepped, Failure> {
+        let Some(last) = events.last() else { return Ok(Stepped::Nothing) };
+        check_contiguous(from.position, events)?;
+        let sorted = self.sort(from, events);
+        let keys: Vec<String> = sorted.by_view.keys().cloned().collect();
+        let stored = self.views.load_views(self.unit, build, &keys).await?;
+        for _ in 0..LOSSES_PER_STEP_MAX {
+            let (batch, mut to) = self.fold(from, &sorted, &stored, lost);
+            to.position = last.position;
+            to.last_event = last.fingerprint;
+            match self.views.apply(self.unit, build, Some(&self.member), (from, &to), &batch).await? {
+                Applied::Done => return Ok(Stepped::Done(to)),
+                Applied::Moved => return Ok(Stepped::Moved),
+                Applied::NotOwner => return Ok(Stepped::NotOwner),
+                Applied::Lost(names) => lost.extend(names),
+            }
+        }
+        Err(Failure::Passing("more and more views turn out to be lost".to_owned()))
     }
 
-    /// Another projector may have moved on between the checkpoint and the views; then what did not fit means nothing.
-    async fn moved_or(&self, from: Checkpoint, alarm: Alarm) -> Result<Option<Checkpoint>, Failure> {
-        let now = self.writer.read_checkpoint(self.name()).await?;
-        if now == from { Err(alarm.into()) } else { Ok(Some(now)) }
+    fn sort(&self, from: &State, events: &[Arc<Recorded>]) -> Sorted {
+        let mut sorted = Sorted { digest: from.digest, ..Sorted::default() };
+        let mut range = range_of(from.position);
+        for event in events {
+            if range_of(event.position) != range {
+                sorted.digests.push(DigestChange { range, digest: sorted.digest });
+                (range, sorted.digest) = (range_of(event.position), 0);
+            }
+            match self.concern(event) {
+                Concern::Nothing => continue,
+                Concern::View(key) => sorted.by_view.entry(key).or_default().push(Arc::clone(event)),
+                Concern::AnyView(reason) => sorted.of_any_view.push((Arc::clone(event), reason)),
+            }
+            sorted.digest = digest::chained(sorted.digest, event);
+        }
+        sorted
     }
 
-    /// Where there seems to be nothing to do: that the log really ends where the projection stands.
-    pub(crate) async fn check_end(&self, checkpoint: Checkpoint) -> Result<(), Failure> {
-        let head = self.tail.real_head().await?;
-        if head < checkpoint.position {
-            return Err(Alarm::BeyondHead { checkpoint: checkpoint.position, head }.into());
+    /// What an event is about in this unit's shard.
+    pub(crate) fn concern(&self, event: &Recorded) -> Concern {
+        match self.fold.concern(event) {
+            Concern::View(key) if shard_of(&key, self.views.shards()) != self.unit.shard => Concern::Nothing,
+            concern => concern,
         }
-        // Whoever has seen the head can see every event up to it.
-        if head > checkpoint.position && self.tail.read_after(checkpoint.position).await?.is_empty() {
-            return Err(Alarm::Hole { expected: checkpoint.position + 1 }.into());
+    }
+
+    fn fold(&self, from: &State, sorted: &Sorted, stored: &[StoredView], lost: &mut Lost) -> (Batch, State) {
+        let mut batch = Batch { digests: sorted.digests.clone(), ..Batch::default() };
+        let mut to = State { digest: sorted.digest, ..*from };
+        for ((key, events), stored) in sorted.by_view.iter().zip(stored) {
+            if lost.contains(&format!("v{key}")) {
+                continue;
+            }
+            match self.fold.fold(key, stored, events) {
+                Ok(folded) => take_up(&mut batch, &mut to, key, events, stored, folded),
+                // As good as lost: it is made again from the log.
+                Err(_) => _ = lost.insert(format!("v{key}")),
+            }
         }
-        Ok(())
+        for change in &mut batch.views {
+            let is_there = |(list, _): &(String, String)| !lost.contains(&format!("l{list}"));
+            change.lists_added.retain(is_there);
+            change.lists_removed.retain(is_there);
+        }
+        for (event, reason) in &sorted.of_any_view {
+            let record = ParkedEvent::new(event, None, reason, false).to_record();
+            batch.parked.push(ParkedChange { position: event.position, record: Some(record) });
+            if to.parked_from == 0 {
+                to.parked_from = event.position;
+            }
+        }
+        (batch, to)
+    }
+}
+
+/// Puts what became of one view into the batch.
+pub(crate) fn take_up(
+    batch: &mut Batch,
+    to: &mut State,
+    key: &str,
+    events: &[Arc<Recorded>],
+    stored: &StoredView,
+    folded: Folded,
+) {
+    if let Some((place, reason)) = &folded.parked {
+        for (number, event) in events.iter().enumerate().skip(*place) {
+            let behind = number > *place || stored.parked.is_some();
+            let record = ParkedEvent::new(event, Some(key), reason, behind).to_record();
+            batch.parked.push(ParkedChange { position: event.position, record: Some(record) });
+        }
+    }
+    if let Some(change) = folded.change {
+        digest::count(to, &change, stored);
+        batch.views.push(change);
     }
 }
 

@@ -13,11 +13,13 @@ use tally_event_store::{Error, ReadStore};
 use tally_read_model::Bell;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use tonic::async_trait;
 use uuid::Uuid;
 
 use crate::alarm::Alarm;
 use crate::retry::{Backoff, Failure};
-use crate::status::{LOG, State, Status};
+use crate::status::{Part, State, Status};
+use crate::stores::Log;
 use crate::{Recorded, commands};
 
 /// How often it is checked that the log still ends where it ended.
@@ -66,8 +68,7 @@ impl Tail {
     }
 
     /// The events after a position: whole commands, at least one if there is any.
-    pub(crate) async fn read_after(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
-        let mut limit = self.limits.batch_events_max;
+    pub(crate) async fn read_after(&self, position: u64, mut limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
         loop {
             let mut events = match self.window_after(position, limit) {
                 Some(events) => events,
@@ -104,7 +105,7 @@ impl Tail {
         loop {
             match self.follow(log_id, &mut bell, status, &mut backoff).await {
                 Err(Failure::Alarm(alarm)) => return alarm,
-                Err(Failure::Passing(reason)) => status.set(LOG, State::Waiting(reason)),
+                Err(Failure::Passing(reason)) => status.set(Part::Log, State::Waiting(reason)),
             }
             backoff.wait().await;
         }
@@ -121,11 +122,12 @@ impl Tail {
         if self.store.log_id().await? != log_id {
             return Err(Alarm::LogReplaced.into());
         }
+        self.forget_another_past().await?;
         let mut position = self.start().await?;
         let (mut checked_at, mut busy_until) = (Instant::now(), Instant::now());
         loop {
-            let events = self.read_after(position).await?;
-            status.set(LOG, State::Following);
+            let events = self.read_after(position, self.limits.batch_events_max).await?;
+            status.set(Part::Log, State::Following);
             backoff.reset();
             if let Some(last) = events.last() {
                 position = last.position;
@@ -149,6 +151,18 @@ impl Tail {
                 () = sleep(poll) => {}
             }
         }
+    }
+
+    /// What comes back after an outage may be the log as it was before, restored, with other events since.
+    async fn forget_another_past(&self) -> Result<(), Error> {
+        let newest = self.lock().back().cloned();
+        let Some(newest) = newest else { return Ok(()) };
+        let stored = self.log_after(newest.position - 1, 1).await?;
+        if stored.first().is_none_or(|event| event.fingerprint != newest.fingerprint) {
+            let head = self.store.head().await?;
+            self.go_back(head);
+        }
+        Ok(())
     }
 
     /// Where to begin: after what is in memory, or else at the end of the log.
@@ -185,6 +199,22 @@ impl Tail {
     }
 }
 
+#[async_trait]
+impl Log for Tail {
+    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
+        Ok(Tail::read_after(self, position, limit).await?)
+    }
+
+    async fn head(&self) -> Result<u64, Failure> {
+        Ok(self.real_head().await?)
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure> {
+        let events = self.log_after(position.saturating_sub(1), 1).await?;
+        Ok(events.into_iter().find(|event| event.position == position))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tally_event_store::{LogName, ReadOptions};
@@ -209,7 +239,7 @@ mod tests {
     }
 
     async fn positions_after(tail: &Tail, position: u64) -> Vec<u64> {
-        tail.read_after(position).await.unwrap().iter().map(|event| event.position).collect()
+        tail.read_after(position, 3).await.unwrap().iter().map(|event| event.position).collect()
     }
 
     #[tokio::test]
@@ -219,8 +249,8 @@ mod tests {
         assert_eq!(*tail.watch_head().borrow(), 20);
         assert_eq!(positions_after(&tail, 18).await, [19, 20]);
         assert_eq!(positions_after(&tail, 10).await, [11, 12], "the third may go on");
-        assert!(tail.read_after(9).await.is_err(), "10 is not in memory");
-        assert!(tail.read_after(20).await.is_err(), "what comes next is not in memory");
+        assert!(tail.read_after(9, 3).await.is_err(), "10 is not in memory");
+        assert!(tail.read_after(20, 3).await.is_err(), "what comes next is not in memory");
     }
 
     #[tokio::test]

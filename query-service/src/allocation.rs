@@ -50,8 +50,10 @@ impl AllocationQueryService for Allocations {
         let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
         violations.into_result()?;
 
+        let stream_id = format!("product-{}", request.sku);
+        let of_stream = (stream_id.as_str(), (|stock: &Stock| stock.version) as fn(&Stock) -> i64);
         let Answer { value, freshness } =
-            self.reader.view::<Stock>(&self.stock, &request.sku, &read_after, time_left).await?;
+            self.reader.view_of_stream(&self.stock, &request.sku, of_stream, &read_after, time_left).await?;
         let stock = value.ok_or_else(|| Failure::not_found(Missing::Stock, &freshness))?;
         Ok(Response::new(GetStockResponse { stock: Some(stock), freshness: Some(freshness) }))
     }

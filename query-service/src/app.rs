@@ -23,6 +23,9 @@ use crate::watched::Watched;
 /// The names whose health is readiness.
 const SERVICES: [&str; 2] = [order_query_service_server::SERVICE_NAME, allocation_query_service_server::SERVICE_NAME];
 
+/// How long Redis may take to say at the start whether the settings agree with it.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
+
 /// The process, bound to its port and not serving yet.
 pub struct App {
     listening: Listening,
@@ -36,9 +39,14 @@ impl App {
     /// Binds the port. Redis may be away: it is connected to when it is needed.
     ///
     /// # Errors
-    /// When the settings are wrong or the port can't be bound.
+    /// When the settings are wrong, or are others than those that the read model was made with, or the port can't be bound.
     pub async fn build(common: &CommonArgs, args: &ServeArgs) -> anyhow::Result<Self> {
         let model = ReadModel::connect(&args.redis_url, &common.log, args.redis_options())?;
+        if let Ok(Err(error @ tally_read_model::Error::Layout { .. })) =
+            tokio::time::timeout(CHECK_WITHIN, model.log_id()).await
+        {
+            return Err(error.into());
+        }
         let stopping = CancellationToken::new();
         let watched = |projection| Watched::new(&model, projection, args.wait_poll_interval());
         let reader = Arc::new(Reader::new(model.clone(), args, stopping.clone()));

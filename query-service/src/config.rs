@@ -35,6 +35,11 @@ pub struct ServeArgs {
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) redis_url: String,
 
+    /// Into how many read shards views are divided: the same for all services of a log
+    #[arg(long, env = "READ_SHARDS", default_value_t = 1, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) read_shards: u16,
+
     /// Queries that wait for their read_after; one more is refused at once with RESOURCE_EXHAUSTED
     #[arg(long, env = "WAITERS_MAX", default_value_t = 10_000, value_name = "COUNT")]
     pub(crate) waiters_max: u32,
@@ -72,6 +77,7 @@ impl ServeArgs {
             connection_timeout: Duration::from_millis(self.redis_connect_ms_max),
             read_timeout: Duration::from_millis(self.redis_read_ms_max),
             commands_queued_max: usize::from(self.redis_commands_queued_max),
+            read_shards: self.read_shards,
             ..Options::default()
         }
     }

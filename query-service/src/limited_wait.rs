@@ -16,12 +16,19 @@ pub(crate) struct LimitedWait {
     /// Taken at the first wait and kept: most calls never wait.
     place: Option<OwnedSemaphorePermit>,
     stopping: CancellationToken,
+    /// Whether the caller asked for something to wait for.
+    pub(crate) is_asked_for: bool,
     over: bool,
 }
 
 impl LimitedWait {
-    pub(crate) fn new(until: Instant, places: Arc<Semaphore>, stopping: CancellationToken) -> Self {
-        Self { until, places, place: None, stopping, over: false }
+    pub(crate) fn new(
+        until: Instant,
+        places: Arc<Semaphore>,
+        stopping: CancellationToken,
+        is_asked_for: bool,
+    ) -> Self {
+        Self { until, places, place: None, stopping, is_asked_for, over: false }
     }
 
     /// Whether any of it is behind.
@@ -34,16 +41,21 @@ impl LimitedWait {
         self.over
     }
 
-    /// Waits until `from` seems to have reached `wanted`, or time is over.
-    pub(crate) async fn for_position(&mut self, from: &Watched, wanted: u64) -> Result<(), Failure> {
+    /// Waits until a shard of `from` seems to have reached `wanted`, or time is over.
+    pub(crate) async fn for_position(&mut self, from: &Watched, shard: u16, wanted: u64) -> Result<(), Failure> {
+        self.take_place()?;
+        tokio::select! {
+            () = from.waiters(shard).register(wanted).woken() => {}
+            () = sleep_until(self.until) => self.over = true,
+            () = self.stopping.cancelled() => self.over = true,
+        }
+        Ok(())
+    }
+
+    fn take_place(&mut self) -> Result<(), Failure> {
         if self.place.is_none() {
             let place = Arc::clone(&self.places).try_acquire_owned();
             self.place = Some(place.map_err(|_| Failure::Overloaded { limit: "waiters_max" })?);
-        }
-        tokio::select! {
-            () = from.waiters.register(wanted).woken() => {}
-            () = sleep_until(self.until) => self.over = true,
-            () = self.stopping.cancelled() => self.over = true,
         }
         Ok(())
     }

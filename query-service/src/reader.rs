@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 use tally_api::consistency::v1::Freshness;
-use tally_read_model::{ReadModel, projections};
+use tally_read_model::{Found, ReadModel, Unit, projections};
 use tally_receipt::Token;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
@@ -46,7 +46,18 @@ pub(crate) struct Answer<T> {
 /// What one look found.
 struct Look<T> {
     position: u64,
+    /// The shard whose position that is.
+    shard: u16,
+    may_be_stale: bool,
+    parked: Option<u64>,
     value: T,
+}
+
+impl<T> Look<T> {
+    fn with<U>(self, value: impl FnOnce(T) -> Result<U, Failure>) -> Result<Look<U>, Failure> {
+        let Self { position, shard, may_be_stale, parked, value: found } = self;
+        Ok(Look { position, shard, may_be_stale, parked, value: value(found)? })
+    }
 }
 
 /// What the streams projection knows of a stream: 16 bytes, both numbers big-endian.
@@ -89,11 +100,30 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<M>>, Failure> {
-        let look = || async {
-            let found = self.model.get(from.projection, key).await?;
-            Ok(Look { position: found.position, value: found.value })
+        let look = || self.look(from, key);
+        let none_of_its_own = |_: &Option<Bytes>| Ok(false);
+        let Answer { value, freshness } = self.read(from, asked, time_left, look, none_of_its_own).await?;
+        Ok(Answer { value: value.map(decode).transpose()?, freshness })
+    }
+
+    /// As [`Reader::view`], of a view that has the version of a stream: who asks for a version of that stream waits for this view, and not for
+    /// all that was appended before.
+    pub(crate) async fn view_of_stream<M: Message + Default>(
+        &self,
+        from: &Watched,
+        key: &str,
+        (stream_id, version_of): (&str, fn(&M) -> i64),
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+    ) -> Result<Answer<Option<M>>, Failure> {
+        let look = || self.look(from, key);
+        let has_it = |view: &Option<Bytes>| match (&asked.after, view) {
+            (After::StreamVersion { stream_id: wanted, version }, Some(view)) if wanted == stream_id => {
+                Ok(u64::try_from(version_of(&decode(view.clone())?)).is_ok_and(|seen| seen >= *version))
+            }
+            _ => Ok(false),
         };
-        let Answer { value, freshness } = self.read(from, asked, time_left, look).await?;
+        let Answer { value, freshness } = self.read(from, asked, time_left, look, has_it).await?;
         Ok(Answer { value: value.map(decode).transpose()?, freshness })
     }
 
@@ -106,12 +136,50 @@ impl Reader {
         time_left: Option<Duration>,
     ) -> Result<Answer<Vec<(String, M)>>, Failure> {
         let look = || async {
-            let page = self.model.page(from.projection, list, after, limit).await?;
-            Ok(Look { position: page.position, value: page.entries })
+            match self.model.page(from.projection, list, after, limit).await {
+                Ok(page) => Ok(Look {
+                    position: page.position,
+                    shard: page.shard,
+                    may_be_stale: page.may_be_stale,
+                    parked: page.parked,
+                    value: page.entries,
+                }),
+                Err(error) => Err(self.missed(self.model.units(from.projection), error).await),
+            }
         };
-        let Answer { value, freshness } = self.read(from, asked, time_left, look).await?;
+        let Answer { value, freshness } = self.read(from, asked, time_left, look, |_| Ok(false)).await?;
         let decoded = value.into_iter().map(|(member, view)| Ok((member, decode(view)?)));
         Ok(Answer { value: decoded.collect::<Result<_, Failure>>()?, freshness })
+    }
+
+    async fn look(&self, from: &Watched, key: &str) -> Result<Look<Option<Bytes>>, Failure> {
+        let unit = self.model.unit_of(from.projection, key);
+        match self.model.get(from.projection, key).await {
+            // It may be there and lack its first event.
+            Ok(Found { value: None, parked: Some(parked), .. }) => {
+                Err(Failure::Incomplete { projection: from.projection, parked })
+            }
+            Ok(found) => Ok(Look {
+                position: found.position,
+                shard: unit.shard,
+                may_be_stale: found.may_be_stale,
+                parked: found.parked,
+                value: found.value,
+            }),
+            Err(error) => Err(self.missed(std::iter::once(unit), error).await),
+        }
+    }
+
+    /// Tells the projector of what is lost: it would find out by itself, but later.
+    async fn missed(&self, units: impl Iterator<Item = Unit>, error: tally_read_model::Error) -> Failure {
+        if error == tally_read_model::Error::Lost {
+            for unit in units {
+                if let Err(error) = self.model.ring_missed(unit).await {
+                    tracing::debug!(%error, "the projector can't be told of a lost view");
+                }
+            }
+        }
+        error.into()
     }
 
     async fn read<T: Send, F>(
@@ -120,6 +188,7 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
         look: impl Fn() -> F + Send + Sync,
+        has_it: impl Fn(&T) -> Result<bool, Failure> + Send + Sync,
     ) -> Result<Answer<T>, Failure>
     where
         F: Future<Output = Result<Look<T>, Failure>> + Send,
@@ -127,8 +196,9 @@ impl Reader {
         let begun = Instant::now();
         let time_left = time_left.map_or(CALL_MAX, |left| left.min(CALL_MAX));
         let wait = asked.timeout.min(time_left - LAST_LOOK_MAX.min(time_left / 4));
-        let mut wait = LimitedWait::new(begun + wait, Arc::clone(&self.waiting), self.stopping.clone());
-        timeout_at(begun + time_left, self.read_in_time(from, asked, &mut wait, look))
+        let is_asked_for = asked.after != After::Nothing;
+        let mut wait = LimitedWait::new(begun + wait, Arc::clone(&self.waiting), self.stopping.clone(), is_asked_for);
+        timeout_at(begun + time_left, self.read_in_time(from, asked, &mut wait, look, has_it))
             .await
             .unwrap_or(Err(Failure::StoreUnavailable))
     }
@@ -139,6 +209,7 @@ impl Reader {
         asked: &ReadAfter,
         wait: &mut LimitedWait,
         look: impl Fn() -> F + Send + Sync,
+        has_it: impl Fn(&T) -> Result<bool, Failure> + Send + Sync,
     ) -> Result<Answer<T>, Failure>
     where
         F: Future<Output = Result<Look<T>, Failure>> + Send,
@@ -151,17 +222,25 @@ impl Reader {
                 self.refuse_other_log(token).await?;
                 token.position
             }
-            After::StreamVersion { stream_id, version } => match self.stream_at(stream_id, *version, wait).await? {
-                Ok(head) => head.position,
-                Err(position) if asked.fail_on_timeout => {
-                    let wanted = Wanted::StreamVersion { stream_id: stream_id.clone(), version: *version };
-                    return Err(Failure::NotYetVisible { projection: self.streams.projection, position, wanted });
+            After::StreamVersion { stream_id, version } => {
+                // What is asked for may say itself that it is new enough.
+                if let Ok(seen) = self.look_once(wait, &look).await
+                    && has_it(&seen.value)?
+                {
+                    return self.answer(from, asked, seen, 0, false).await;
                 }
-                Err(_) => {
-                    may_be_stale = true;
-                    0
+                match self.stream_at(stream_id, *version, wait).await? {
+                    Ok(head) => head.position,
+                    Err(position) if asked.fail_on_timeout => {
+                        let wanted = Wanted::StreamVersion { stream_id: stream_id.clone(), version: *version };
+                        return Err(Failure::NotYetVisible { projection: self.streams.projection, position, wanted });
+                    }
+                    Err(_) => {
+                        may_be_stale = true;
+                        0
+                    }
                 }
-            },
+            }
         };
         let (seen, reached) = self.settle(from, wait, look, |seen| (seen.position < wanted).then_some(wanted)).await?;
         // There may have been no log when the wait began.
@@ -172,7 +251,24 @@ impl Reader {
             let wanted = Wanted::Position(wanted);
             return Err(Failure::NotYetVisible { projection: from.projection, position: seen.position, wanted });
         }
-        let freshness = self.freshness(seen.position, may_be_stale || !reached).await?;
+        self.answer(from, asked, seen, wanted, may_be_stale || !reached).await
+    }
+
+    async fn answer<T>(
+        &self,
+        from: &Watched,
+        asked: &ReadAfter,
+        seen: Look<T>,
+        wanted: u64,
+        may_be_stale: bool,
+    ) -> Result<Answer<T>, Failure> {
+        if let Some(parked) = seen.parked
+            && asked.fail_on_timeout
+            && wanted >= parked
+        {
+            return Err(Failure::Incomplete { projection: from.projection, parked });
+        }
+        let freshness = self.freshness(seen.position, may_be_stale || seen.may_be_stale, seen.parked).await?;
         Ok(Answer { value: seen.value, freshness })
     }
 
@@ -184,8 +280,8 @@ impl Reader {
         wait: &mut LimitedWait,
     ) -> Result<Result<StreamHead, u64>, Failure> {
         let look = || async {
-            let found = self.model.get(self.streams.projection, stream_id).await?;
-            Ok(Look { position: found.position, value: found.value.map(StreamHead::decode).transpose()? })
+            let seen = self.look(&self.streams, stream_id).await?;
+            seen.with(|view| view.map(StreamHead::decode).transpose())
         };
         // Which position it is at isn't known: after every one that was seen without it.
         let behind = |seen: &Look<Option<StreamHead>>| match seen.value {
@@ -208,16 +304,27 @@ impl Reader {
         F: Future<Output = Result<Look<T>, Failure>> + Send,
     {
         loop {
-            let seen = {
-                let _room = self.room(wait).await?;
-                look().await?
+            let seen = match self.look_once(wait, &look).await {
+                Err(Failure::Recovering { shard, complete_from }) if wait.is_asked_for && !wait.is_over() => {
+                    wait.for_position(from, shard, complete_from).await?;
+                    continue;
+                }
+                seen => seen?,
             };
             let Some(wanted) = behind(&seen) else { return Ok((seen, true)) };
             if wait.is_over() {
                 return Ok((seen, false));
             }
-            wait.for_position(from, wanted).await?;
+            wait.for_position(from, seen.shard, wanted).await?;
         }
+    }
+
+    async fn look_once<T, F>(&self, wait: &LimitedWait, look: impl Fn() -> F) -> Result<Look<T>, Failure>
+    where
+        F: Future<Output = Result<Look<T>, Failure>>,
+    {
+        let _room = self.room(wait).await?;
+        look().await
     }
 
     /// Room for one more read. Who has waited already waits for that too: a ring may wake more at once than may read at once.
@@ -240,10 +347,11 @@ impl Reader {
         }
     }
 
-    async fn freshness(&self, position: u64, may_be_stale: bool) -> Result<Freshness, Failure> {
+    async fn freshness(&self, position: u64, may_be_stale: bool, parked: Option<u64>) -> Result<Freshness, Failure> {
         let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
-        let position = i64::try_from(position).map_err(|_| Failure::Unreadable)?;
-        Ok(Freshness { position, may_be_stale, token: token.encode() })
+        let number = |position| i64::try_from(position).map_err(|_| Failure::Unreadable);
+        let (position, parked_position) = (number(position)?, number(parked.unwrap_or(0))?);
+        Ok(Freshness { position, may_be_stale: may_be_stale || parked.is_some(), token: token.encode(), parked_position })
     }
 }
 

@@ -12,6 +12,9 @@ use crate::read_after::OF_ANOTHER_LOG;
 /// When to ask again for what a projection hasn't got to yet.
 const NOT_YET_VISIBLE_RETRY_DELAY: Duration = Duration::from_millis(250);
 
+/// When to ask again for views that are made again.
+const RECOVERING_RETRY_DELAY: Duration = Duration::from_millis(500);
+
 /// Why a query has no answer.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Failure {
@@ -23,6 +26,12 @@ pub(crate) enum Failure {
     TokenOfAnotherLog,
     /// This limit is reached.
     Overloaded { limit: &'static str },
+    /// The views are not all there, for now: they were lost and are made again, and can be read from this position on.
+    Recovering { shard: u16, complete_from: u64 },
+    /// What was asked for was lost and is made again.
+    Lost,
+    /// What was asked for lacks an event that could not be projected.
+    Incomplete { projection: &'static str, parked: u64 },
     /// Redis is away, or took longer than the caller had.
     StoreUnavailable,
     /// What is stored isn't what the projector writes.
@@ -56,6 +65,9 @@ impl From<StoreError> for Failure {
         match error {
             // The readiness probe says so once; a line for each read would say it a thousand times a second.
             StoreError::Unavailable(_) | StoreError::Refused(_) => Failure::StoreUnavailable,
+            StoreError::NotBuilt { shard, complete_from, .. } => Failure::Recovering { shard, complete_from },
+            StoreError::Lost => Failure::Lost,
+            StoreError::Layout { .. } => Failure::StoreUnavailable,
             StoreError::Corrupt(_) | StoreError::ForeignLog | StoreError::Settings(_) => {
                 tracing::error!(%error, "the read model can't be read");
                 Failure::Unreadable
@@ -72,6 +84,21 @@ impl From<Failure> for Status {
                 not_yet_visible(projection, position, wanted).into()
             }
             Failure::TokenOfAnotherLog => token_of_another_log(),
+            Failure::Recovering { .. } | Failure::Lost => Refusal::new(
+                Code::Unavailable,
+                "VIEWS_RECOVERING",
+                "the read model lost what is asked for, or has not got it yet, and is making it",
+            )
+            .retry_after(RECOVERING_RETRY_DELAY)
+            .into(),
+            Failure::Incomplete { projection, parked } => Refusal::new(
+                Code::Unavailable,
+                "VIEW_INCOMPLETE",
+                format!("the event at position {parked} could not be projected; what is asked for waits for it"),
+            )
+            .with("projection", projection)
+            .with("parked_position", parked)
+            .into(),
             Failure::Overloaded { limit } => overloaded(limit).into(),
             Failure::StoreUnavailable => store_unavailable("the read model can't be reached").into(),
             Failure::Unreadable => {

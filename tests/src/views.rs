@@ -8,10 +8,11 @@ use redis::aio::MultiplexedConnection;
 /// Keys asked for in one step.
 const SCAN_COUNT: usize = 1_000;
 
-/// Every value of a live generation: what it is under, without the generation's number, and its bytes. Lists are their members in order.
+/// Every value of a live build: what it is under, without the build's name, and its bytes. Lists are their members in order; a checkpoint is
+/// its position alone.
 pub type Dump = BTreeMap<String, Vec<Vec<u8>>>;
 
-/// Reads all views, lists and checkpoints of the projections' live generations of a log.
+/// Reads all views, lists and checkpoints of the projections' live builds of a log.
 ///
 /// # Panics
 /// When Redis is away, or holds what has no place there.
@@ -22,22 +23,28 @@ pub async fn dump(redis: &mut MultiplexedConnection, log: &str) -> Dump {
 async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisResult<Dump> {
     let shard = format!("tally:{log}:{{{log}:r0}}:");
     let mut dump = Dump::new();
-    let mut generations: BTreeMap<String, String> = BTreeMap::new();
+    let mut live: BTreeMap<String, String> = BTreeMap::new();
     for key in keys(redis, &shard).await? {
         let name = key.strip_prefix(&shard).unwrap_or(&key);
         let Some((projection, rest)) = name.split_once(':') else { continue };
-        let Some((generation, rest)) = rest.split_once(':').filter(|(number, _)| number.parse::<u64>().is_ok()) else {
+        let Some((build, rest)) = rest.split_once(':').filter(|(build, _)| build.starts_with(|c: char| c.is_ascii_digit()))
+        else {
             continue;
         };
-        if !generations.contains_key(projection) {
-            let live: Option<String> = redis.get(format!("{shard}{projection}:generation")).await?;
-            generations.insert(projection.to_owned(), live.unwrap_or_else(|| "1".to_owned()));
+        if !live.contains_key(projection) {
+            let build: Option<String> = redis.get(format!("{shard}{projection}:live")).await?;
+            live.insert(projection.to_owned(), build.unwrap_or_default());
         }
-        if generations[projection] != generation {
+        let is_shown = rest == "checkpoint" || rest.starts_with("view:") || rest.starts_with("list:");
+        if live[projection] != build || !is_shown {
             continue;
         }
         let kind: String = redis::cmd("TYPE").arg(&key).query_async(redis).await?;
         let value = match kind.as_str() {
+            "string" if rest == "checkpoint" => {
+                let state: String = redis.get(&key).await?;
+                vec![state.split(' ').next().unwrap_or_default().as_bytes().to_vec()]
+            }
             "string" => vec![redis.get(&key).await?],
             "zset" => redis.zrange(&key, 0, -1).await?,
             other => panic!("{key} is a {other}"),

@@ -4,12 +4,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::Error;
+use crate::error::Tried;
 use crate::find;
 use crate::folder::Folder;
 use crate::guard::{GuardedCommand, UnixSignal};
+use crate::port::free_port;
 use crate::server::{Program, Server, ServerFolder};
 
 const PING_WITHIN: Duration = Duration::from_secs(2);
+/// After how long a silent node of a cluster counts as gone, and its replica takes over.
+const CLUSTER_NODE_TIMEOUT_MS: u32 = 1_000;
 const GUARD_STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A private Redis with an append-only file and no eviction; see [`Server`].
@@ -20,6 +24,8 @@ pub type Redis = Server<RedisProgram>;
 pub struct RedisProgram {
     server: PathBuf,
     password: String,
+    /// It is a node of a Redis Cluster.
+    in_cluster: bool,
 }
 
 impl Server<RedisProgram> {
@@ -49,7 +55,14 @@ async fn launch(folder: Folder) -> Result<Redis, Error> {
     let server = find::redis_server()?;
     folder.make_subfolder(&folder.path.join("data"))?;
     let password = folder.password()?;
-    Server::launch(RedisProgram { server, password }, folder).await
+    Server::launch(RedisProgram { server, password, in_cluster: false }, folder).await
+}
+
+/// A node that becomes part of a cluster. All nodes have one password, by which they also know each other.
+pub(crate) async fn launch_cluster_node(password: &str) -> Result<Redis, Error> {
+    let (server, folder) = (find::redis_server()?, Folder::temporary("redis")?);
+    folder.make_subfolder(&folder.path.join("data"))?;
+    Server::launch(RedisProgram { server, password: password.to_owned(), in_cluster: true }, folder).await
 }
 
 impl RedisProgram {
@@ -70,6 +83,14 @@ impl Program for RedisProgram {
              appendonly yes\nappendfsync everysec\nsave \"\"\nmaxmemory-policy noeviction\n",
             self.password
         );
+        // The bus has a port of its own, which Redis would put 10,000 above, where outgoing connections are.
+        let cluster = format!(
+            "masterauth {}\ncluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout {CLUSTER_NODE_TIMEOUT_MS}\n\
+             cluster-port {}\nrepl-diskless-sync-delay 0\n",
+            self.password,
+            if self.in_cluster { free_port().tried(|| "find a free port".to_owned())? } else { 0 },
+        );
+        let settings = if self.in_cluster { settings + &cluster } else { settings };
         let settings = server.folder.write_private("redis.conf", &settings)?;
         Ok(GuardedCommand {
             program: self.server.clone(),

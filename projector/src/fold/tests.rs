@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use super::*;
 use crate::projections::testing::*;
 use crate::projections::{all, testing};
@@ -13,30 +17,46 @@ fn by_name(name: &str) -> Arc<dyn Fold> {
 /// Applies changes as the read model does: views by key, and lists of members.
 #[derive(Default, Debug, PartialEq)]
 struct Stored {
-    views: BTreeMap<String, Bytes>,
+    views: BTreeMap<String, StoredView>,
     lists: BTreeMap<String, BTreeSet<String>>,
+    parked: Vec<u64>,
 }
 
 impl Stored {
-    fn apply(&mut self, changes: Vec<ViewChange>) {
-        for change in changes {
-            match change.value {
-                Some(value) => self.views.insert(change.key, value.into()),
-                None => self.views.remove(&change.key),
-            };
-            for (list, member) in change.lists_removed {
-                assert!(self.lists.get_mut(&list).unwrap().remove(&member), "{list} had no {member}");
-            }
-            for (list, member) in change.lists_added {
-                assert!(self.lists.entry(list).or_default().insert(member));
-            }
+    fn apply(&mut self, change: ViewChange) {
+        assert_eq!(change.was_stored, self.views.contains_key(&change.key));
+        if change.now == StoredView::default() {
+            self.views.remove(&change.key);
+        } else {
+            self.views.insert(change.key, change.now);
+        }
+        for (list, member) in change.lists_removed {
+            assert!(self.lists.get_mut(&list).unwrap().remove(&member), "{list} had no {member}");
+        }
+        for (list, member) in change.lists_added {
+            assert!(self.lists.entry(list).or_default().insert(member));
         }
     }
 
     fn fold(&mut self, projection: &dyn Fold, events: &[Arc<Recorded>]) {
-        let keys = projection.keys(events).unwrap();
-        let stored = keys.into_iter().map(|key| (key.clone(), self.views.get(&key).cloned())).collect();
-        self.apply(projection.changes(events, stored).unwrap());
+        let mut by_view: BTreeMap<String, Vec<Arc<Recorded>>> = BTreeMap::new();
+        for event in events {
+            match projection.concern(event) {
+                Concern::View(key) => by_view.entry(key).or_default().push(event.clone()),
+                Concern::AnyView(_) => self.parked.push(event.position),
+                Concern::Nothing => {}
+            }
+        }
+        for (key, events) in by_view {
+            let stored = self.views.get(&key).cloned().unwrap_or_default();
+            let folded = projection.fold(&key, &stored, &events).unwrap();
+            self.parked.extend(folded.parked.iter().flat_map(|(place, _)| &events[*place..]).map(|event| event.position));
+            folded.change.into_iter().for_each(|change| self.apply(change));
+        }
+    }
+
+    fn view(&self, key: &str) -> StoredView {
+        self.views.get(key).cloned().unwrap_or_default()
     }
 }
 
@@ -93,10 +113,9 @@ fn an_order_that_changes_its_status_changes_lists() {
 
 #[test]
 fn a_view_that_comes_and_goes_within_a_batch_is_not_written() {
-    let projection = by_name("allocations");
     let events = recorded(&[allocated("o1", "a", "b1", 1), deallocated("o1", "a", Some("b1"), 1)]);
-    let stored = BTreeMap::from([("o1".to_owned(), None)]);
-    assert_eq!(projection.changes(&events, stored), Ok(vec![]));
+    let folded = by_name("allocations").fold("o1", &StoredView::default(), &events);
+    assert_eq!(folded, Ok(Folded::default()));
 }
 
 #[test]
@@ -116,7 +135,7 @@ fn each_projection_declares_the_types_that_it_handles() {
     for projection in all() {
         let handled: Vec<_> = testing::one_of_each()
             .into_iter()
-            .filter(|event| !projection.keys(&recorded(std::slice::from_ref(event))).unwrap().is_empty())
+            .filter(|event| projection.concern(&event.recorded()) != Concern::Nothing)
             .map(|event| event.recorded().event_type)
             .collect();
         let declared: &[&str] = match projection.name() {
@@ -142,24 +161,57 @@ fn each_projection_declares_the_types_that_it_handles() {
 }
 
 #[test]
-fn an_event_that_cannot_be_read_stops_the_projections_that_handle_it_and_no_other() {
-    let broken = recorded(&[claimed("b1"), allocated("o1", "sku", "b1", 1).at(5).unreadable("Allocated")]);
-    let stopped: Vec<_> = all().iter().filter(|p| p.keys(&broken).is_err()).map(|p| p.name()).collect();
-    assert_eq!(stopped, ["order", "allocations", "stock"]);
-    assert_eq!(by_name("order").keys(&broken).unwrap_err().position, 5);
+fn an_event_that_cannot_be_read_concerns_the_projections_that_handle_it_and_no_other() {
+    let broken = allocated("o1", "sku", "b1", 1).of_stream("product-sku", 5).unreadable("Allocated");
+    let of = |name: &str| by_name(name).concern(&broken.recorded());
+    assert_eq!(of("stock"), Concern::View("sku".into()), "its stream says which view");
+    assert!(matches!(of("order"), Concern::AnyView(_)), "nothing says which order");
+    let named = Recorded { named: crate::recorded::Named { order_id: Some("o1".into()), sku: None }, ..broken.recorded() };
+    assert_eq!(by_name("order").concern(&named), Concern::View("o1".into()));
+    assert_eq!(by_name("allocations").concern(&named), Concern::View("o1".into()));
+    assert_eq!(by_name("orders_by_status").concern(&named), Concern::Nothing);
 }
 
 #[test]
-fn an_event_of_a_type_that_nobody_knows_stops_all_that_read_events() {
-    let unknown = recorded(&[claimed("b1").unreadable("OrderAmended")]);
-    let going_on: Vec<_> = all().iter().filter(|p| p.keys(&unknown).is_ok()).map(|p| p.name()).collect();
-    assert_eq!(going_on, ["streams"]);
+fn an_event_of_a_type_that_nobody_knows_is_taken_by_all_that_may_have_to_know_it() {
+    let unknown = cancelled("o1").of_stream("order-o1", 2).unreadable("OrderAmended").recorded();
+    let concerned: Vec<_> =
+        all().iter().filter(|p| p.concern(&unknown) != Concern::Nothing).map(|p| p.name()).collect();
+    assert_eq!(concerned, ["order", "orders_by_customer", "orders_by_status", "streams"]);
 }
 
 #[test]
-fn a_stored_view_that_cannot_be_read_is_an_alarm() {
+fn what_cannot_be_folded_waits_and_so_does_what_comes_after_it_for_the_same_view() {
+    let projection = by_name("order");
+    let mut stored = Stored::default();
+    let events = recorded(&[
+        created("o1", "c1", &[("sku", 1)]).at(1),
+        allocated("o1", "other", "b1", 1).at(2),
+        order_shipped("o1").at(3),
+        created("o2", "c1", &[("sku", 1)]).at(4),
+    ]);
+    stored.fold(&*projection, &events);
+    assert_eq!(stored.parked, [2, 3]);
+    assert_eq!((stored.view("o1").parked, stored.view("o2").parked), (Some(2), None));
+    // As it was before.
+    let mut before = Stored::default();
+    before.fold(&*projection, &events[..1]);
+    assert_eq!(stored.view("o1").view, before.view("o1").view);
+    // And in a later batch.
+    stored.fold(&*projection, &recorded(&[cancelled("o1").at(5), cancelled("o2").at(6)]));
+    assert_eq!(stored.parked, [2, 3, 5]);
+}
+
+#[test]
+fn a_view_whose_first_event_cannot_be_folded_is_marked_though_there_is_none() {
+    let mut stored = Stored::default();
+    stored.fold(&*by_name("order"), &recorded(&[cancelled("o1").at(7)]));
+    assert_eq!(stored.view("o1"), StoredView { view: None, parked: Some(7) });
+}
+
+#[test]
+fn a_stored_view_that_cannot_be_read_is_told_apart() {
     let events = recorded(&[allocated("o1", "sku", "b1", 1).at(5)]);
-    let stored = BTreeMap::from([("o1".to_owned(), Some(Bytes::from_static(b"\xff")))]);
-    let error = by_name("allocations").changes(&events, stored).unwrap_err();
-    assert_eq!(error, FoldError { position: 5, reason: Unfoldable::View });
+    let broken = StoredView { view: Some(Bytes::from_static(b"\xff")), parked: None };
+    assert_eq!(by_name("allocations").fold("o1", &broken, &events), Err(Unfoldable::View));
 }

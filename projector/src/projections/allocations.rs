@@ -5,7 +5,7 @@ use tally_domain::Event;
 use tally_domain::product::Event as ProductEvent;
 use tally_read_model::projections;
 
-use crate::projection::{Handles, Projection, Unfoldable};
+use crate::projection::{Handles, Projection, Unfoldable, Unread};
 use crate::{Recorded, proto};
 
 /// Allocations by order_id.
@@ -34,6 +34,14 @@ impl Projection for Allocations {
             )
             | Event::Order(_)
             | Event::Batch(_) => None,
+        }
+    }
+
+    fn key_of_unreadable(recorded: &Recorded) -> Unread {
+        match recorded.stream_id.split_once('-') {
+            Some(("product", _)) => Unread::view(recorded.named.order_id.as_ref()),
+            Some(("order" | "batch", _)) => Unread::Nothing,
+            _ => Unread::AnyView,
         }
     }
 

@@ -6,7 +6,7 @@ use tally_domain::product::Event as ProductEvent;
 use tally_domain::{Event, Item};
 use tally_read_model::projections;
 
-use crate::projection::{Handles, Projection, Unfoldable};
+use crate::projection::{Handles, Projection, Unfoldable, Unread};
 use crate::{Recorded, proto};
 
 /// Orders by order_id.
@@ -47,6 +47,15 @@ impl Projection for Orders {
                 | ProductEvent::BatchReceived { .. },
             )
             | Event::Batch(_) => None,
+        }
+    }
+
+    fn key_of_unreadable(recorded: &Recorded) -> Unread {
+        match recorded.stream_id.split_once('-') {
+            Some(("order", order_id)) => Unread::View(order_id.to_owned()),
+            Some(("product", _)) => Unread::view(recorded.named.order_id.as_ref()),
+            Some(("batch", _)) => Unread::Nothing,
+            _ => Unread::AnyView,
         }
     }
 

@@ -9,7 +9,7 @@ use tally_domain::Event;
 use tally_domain::order::Event as OrderEvent;
 use tally_read_model::list_member;
 
-use crate::projection::{Handles, Unfoldable, View};
+use crate::projection::{Handles, Unfoldable, Unread, View};
 use crate::{Recorded, proto};
 
 /// The types that change a summary.
@@ -66,6 +66,14 @@ pub(crate) fn key(recorded: &Recorded) -> Option<String> {
             | OrderEvent::OrderShipped { order_id, .. },
         ) => Some(order_id.clone()),
         Event::Order(OrderEvent::ExternalOrderRegistered { .. }) | Event::Product(_) | Event::Batch(_) => None,
+    }
+}
+
+pub(crate) fn key_of_unreadable(recorded: &Recorded) -> Unread {
+    match recorded.stream_id.split_once('-') {
+        Some(("order", order_id)) => Unread::View(order_id.to_owned()),
+        Some(("product" | "batch", _)) => Unread::Nothing,
+        _ => Unread::AnyView,
     }
 }
 

@@ -4,7 +4,7 @@ use tally_read_model::{lists, projections};
 
 use super::order_summary::{self, ListedOrder};
 use crate::Recorded;
-use crate::projection::{Handles, Projection, Unfoldable};
+use crate::projection::{Handles, Projection, Unfoldable, Unread};
 
 /// Order summaries by order_id, in lists by status.
 pub(crate) struct OrdersByStatus;
@@ -18,6 +18,10 @@ impl Projection for OrdersByStatus {
 
     fn key(recorded: &Recorded) -> Option<String> {
         order_summary::key(recorded)
+    }
+
+    fn key_of_unreadable(recorded: &Recorded) -> Unread {
+        order_summary::key_of_unreadable(recorded)
     }
 
     fn fold(view: Option<ListedOrder>, recorded: &Recorded) -> Result<Option<ListedOrder>, Unfoldable> {

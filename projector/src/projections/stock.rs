@@ -5,7 +5,7 @@ use tally_domain::Event;
 use tally_domain::product::Event as ProductEvent;
 use tally_read_model::projections;
 
-use crate::projection::{Handles, Projection, Unfoldable};
+use crate::projection::{Handles, Projection, Unfoldable, Unread};
 use crate::{Recorded, proto};
 
 /// Stock by SKU.
@@ -38,6 +38,14 @@ impl Projection for Stocks {
                 | ProductEvent::Shipped { sku, .. },
             ) => Some(sku.clone()),
             Event::Order(_) | Event::Batch(_) => None,
+        }
+    }
+
+    fn key_of_unreadable(recorded: &Recorded) -> Unread {
+        match recorded.stream_id.split_once('-') {
+            Some(("product", sku)) => Unread::View(sku.to_owned()),
+            Some(("order" | "batch", _)) => Unread::Nothing,
+            _ => Unread::AnyView,
         }
     }
 

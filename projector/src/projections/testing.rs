@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::Recorded;
 use crate::projection::{Projection, Unfoldable};
+use crate::recorded::Named;
 
 /// An event that a test gives. Unless it says otherwise it stands at position 1 and has version 1 in a stream of no interest.
 #[derive(Debug, Clone)]
@@ -66,6 +67,9 @@ impl Given {
             recorded_at: OffsetDateTime::from_unix_timestamp(self.position as i64).unwrap(),
             event_type: self.event_type.clone(),
             event: self.event.clone(),
+            named: Named::default(),
+            // As good as any: positions tell the given events apart.
+            fingerprint: self.position.wrapping_mul(0x9e37_79b9) ^ crc32fast::hash(self.event_type.as_bytes()) as u64,
         }
     }
 }

@@ -14,8 +14,9 @@ mod tally_api_views {
     use tally_api::orders::v1::Order;
     use tally_read_model::{ReadModel, projections};
 
-    async fn view<M: Message + Default>(model: &ReadModel, projection: &str, key: &str) -> Option<M> {
-        Some(M::decode(model.get(projection, key).await.unwrap().value?).unwrap())
+    async fn view<M: Message + Default>(model: &ReadModel, projection: &'static str, key: &str) -> Option<M> {
+        // Before the first projector there is nothing to say.
+        Some(M::decode(model.get(projection, key).await.ok()?.value?).unwrap())
     }
 
     pub(super) async fn order(model: &ReadModel, order_id: &str) -> Option<Order> {

@@ -5,7 +5,10 @@
 mod alarms;
 mod following;
 mod history;
+mod losses;
 mod outages;
+mod parked;
 mod process;
 mod rebuilds;
+mod replicas;
 mod support;

@@ -1,132 +1,199 @@
-//! Rebuilding, alone, beside a projector that serves, and cut off.
+//! Rebuilding: beside projectors that serve and without, cut off, promoted, rolled back.
 
-use tally_read_model::projections;
+use tally_api::projections::v1::*;
+use tally_read_model::{Unit, projections};
+use tonic::Code;
 
-use crate::support::{Fixture, eventually, fixture};
+use crate::support::{Fixture, eventually, fixture, sharded};
 
-async fn all_retired_are_removed(f: &Fixture) {
-    let writer = f.model.writer(f.store.log_id().await.unwrap());
+/// Old views are removed, but for those that are kept for a rollback.
+async fn only_kept_ones_are_left(f: &Fixture) {
+    let writer = f.writer().await;
     for projection in projections::ALL {
-        eventually("the old generations are removed", async || {
-            writer.retired_generations(projection).await.unwrap().is_empty().then_some(())
-        })
-        .await;
-        let generation = f.checkpoint(projection).await.generation;
-        for old in 1..generation {
-            let pattern = format!("tally:{log}:{{{log}:r0}}:{projection}:{old}:*", log = f.log);
-            let left: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut f.redis().await).await.unwrap();
-            assert_eq!(left, [""; 0]);
+        for unit in f.model.units(projection) {
+            eventually("old views are removed", async || {
+                let look = writer.look(unit).await.unwrap();
+                (look.unused().count() == 0 && look.builds.len() <= 2).then_some(())
+            })
+            .await;
         }
     }
 }
 
 #[tokio::test]
-async fn rebuilt_views_are_the_same_bytes() {
+async fn rebuilt_views_are_the_same_bytes_whether_a_projector_serves_or_not() {
     let mut f = fixture().await;
     f.append_random(200).await;
     let projector = f.projector(&["--batch-events-max", "7"]).await;
     f.projected(f.head).await;
-    projector.stop().await;
     let before = f.views().await;
     assert!(before.len() > 100, "{}", before.len());
-
+    f.rebuild(projections::STOCK).await;
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 2);
+    projector.stop().await;
     for projection in projections::ALL {
         f.rebuild(projection).await;
-        assert_eq!(f.checkpoint(projection).await.generation, 2);
     }
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 3);
+    assert_eq!(f.checkpoint(projections::ORDER).await.generation, 2);
     assert_eq!(f.views().await, before);
-    all_retired_are_removed(&f).await;
+    let _projector = f.projector(&[]).await;
+    only_kept_ones_are_left(&f).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_works_beside_projectors_that_serve_while_events_come_in() {
-    let mut f = fixture().await;
+async fn reads_go_on_during_a_rebuild_under_load_and_never_go_back_in_time() {
+    let mut f = sharded(tally_servers::fresh_database().await, tally_servers::test_redis().await.url(), 3).await;
     f.append_random(100).await;
     let projectors = [f.projector(&["--batch-events-max", "3"]).await, f.projector(&[]).await];
     f.projected(f.head).await;
-    for round in 0..3 {
-        for projection in projections::ALL {
-            let (common, args) = f.rebuild_args(projection, &["--batch-events-max", "5"]);
-            let (rebuilt, _) = tokio::join!(projector::rebuild(&common, &args), f.append_random(5));
-            rebuilt.unwrap();
-            assert_eq!(f.checkpoint(projection).await.generation, 2 + round);
+    let (model, projection) = (f.model.clone(), projections::ORDERS_BY_STATUS);
+    let reading = tokio::spawn(async move {
+        let (mut furthest, mut reads) = (0, 0_u64);
+        loop {
+            let page = model.page(projection, "status/OPEN", None, 1_000).await.expect("reads go on");
+            assert!(page.position >= furthest, "{} after {furthest}", page.position);
+            furthest = page.position;
+            reads += 1;
+            if reads > 3 && furthest == u64::MAX {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
+    });
+    for _ in 0..2 {
+        f.run(&["rebuild", projection]).await.unwrap();
+        f.append_random(20).await;
     }
     f.projected(f.head).await;
+    assert_eq!(f.checkpoint(projection).await.generation, 3);
+    assert!(!reading.is_finished(), "reads failed");
+    reading.abort();
     assert_eq!(f.views().await, f.views_by_the_book().await);
-    all_retired_are_removed(&f).await;
     for projector in projectors {
         projector.ready(true).await;
     }
 }
 
-/// Runs a rebuild until it has begun to project, and cuts it off.
-async fn begin_rebuild(f: &Fixture, projection: &str) {
-    let generation = f.checkpoint(projection).await.generation;
-    let (common, args) = f.rebuild_args(projection, &["--batch-events-max", "1"]);
-    let rebuild = tokio::spawn(async move { projector::rebuild(&common, &args).await });
-    eventually("the rebuild has begun", async || {
-        let now = f.checkpoint(projection).await;
-        (now.generation > generation && now.position > 0).then_some(())
+#[tokio::test]
+async fn a_rebuild_that_was_killed_half_way_is_gone_on_with() {
+    let mut f = fixture().await;
+    f.append_random(300).await;
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    let before = f.views().await;
+    let (writer, unit) = (f.writer().await, Unit { projection: projections::STOCK, shard: 0 });
+    let args = ["rebuild", "stock", "--rebuild-events-max", "1"];
+    let rebuild = f.run(&args);
+    let killed = async {
+        eventually("the rebuild is half-way", async || {
+            let look = writer.look(unit).await.unwrap();
+            let (build, state) = look.in_role(tally_read_model::Role::Building)?;
+            (state.position > 20).then_some((build, state.position))
+        })
+        .await
+    };
+    // Dropping the one that runs kills it.
+    let (build, reached) = tokio::select! {
+        told = rebuild => panic!("it was through before it could be killed: {told:?}"),
+        half_way = killed => half_way,
+    };
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 1, "the old views are read");
+    assert_eq!(f.views().await, before);
+
+    let _projector = f.projector(&[]).await;
+    eventually("the rebuild goes on and is promoted", async || {
+        let look = writer.look(unit).await.unwrap();
+        assert!(look.builds.get(&build).copied().flatten().is_none_or(|state| state.position >= reached), "it began anew");
+        (look.live == Some(build)).then_some(())
     })
     .await;
-    assert!(!rebuild.is_finished(), "it was through before it could be cut off");
-    rebuild.abort();
-    let _ = rebuild.await;
+    assert_eq!(f.views().await, before);
 }
 
 #[tokio::test]
-async fn after_a_rebuild_was_killed_the_serving_projector_goes_on() {
+async fn a_rebuild_tells_its_progress_compares_waits_is_promoted_and_rolled_back() {
     let mut f = fixture().await;
     f.append_random(200).await;
-    let projector = f.projector(&["--batch-events-max", "3"]).await;
+    let projector = f.projector(&[]).await;
     f.projected(f.head).await;
-    let before = f.views().await;
-    begin_rebuild(&f, projections::STOCK).await;
-    begin_rebuild(&f, projections::ORDERS_BY_CUSTOMER).await;
-    f.projected(f.head).await;
-    assert_eq!(f.views().await, before);
-    all_retired_are_removed(&f).await;
     projector.ready(true).await;
+    let mut admin = projector.admin().await;
+    // The log says of one batch something other than it said.
+    f.as_owner(
+        "UPDATE events SET payload = replace(payload, '\"quantity\":', '\"quantity\":1') WHERE stream_id = 'product-sku-0' AND version = 1",
+    )
+    .await;
+
+    let request = RebuildProjectionRequest { projection: "stock".into(), wait_for_promotion: true };
+    let mut told = admin.rebuild_projection(request).await.unwrap().into_inner();
+    let mut last = None;
+    while let Some(message) = told.message().await.unwrap() {
+        last = Some(message);
+    }
+    let last = last.unwrap();
+    let rebuild = last.rebuild.unwrap();
+    assert!(rebuild.caught_up && !last.promoted);
+    assert_eq!((rebuild.done_events, rebuild.total_events), (f.head as i64, f.head as i64));
+    let comparison = rebuild.comparison.unwrap();
+    assert_eq!(comparison.differing_views, 1);
+    assert_eq!(comparison.sample[0].view, "sku-0");
+    assert!(comparison.views > 1);
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 1, "it waits");
+
+    let promoted = admin.promote_rebuild(PromoteRebuildRequest { projection: "stock".into() }).await.unwrap();
+    assert_eq!(promoted.into_inner().generation, 2);
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 2);
+    let again = admin.promote_rebuild(PromoteRebuildRequest { projection: "stock".into() }).await.unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition);
+
+    f.append_random(50).await;
+    f.projected(f.head).await;
+    let back = admin.roll_back_rebuild(RollBackRebuildRequest { projection: "stock".into() }).await.unwrap();
+    assert_eq!(back.into_inner().generation, 1);
+    let found = f.model.get(projections::STOCK, "sku-1").await.unwrap();
+    assert!(found.position == f.head || found.may_be_stale, "what is from before says so");
+    f.projected(f.head).await;
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 1);
+    let nothing = admin.roll_back_rebuild(RollBackRebuildRequest { projection: "stock".into() }).await.unwrap_err();
+    assert_eq!(nothing.code(), Code::FailedPrecondition);
+    only_kept_ones_are_left(&f).await;
 }
 
 #[tokio::test]
-async fn after_a_rebuild_was_killed_the_next_projector_goes_on() {
+async fn what_was_kept_long_enough_is_removed() {
     let mut f = fixture().await;
-    f.append_random(200).await;
-    f.projector(&[]).await.projected_and_stopped(&f).await;
-    let before = f.views().await;
-    begin_rebuild(&f, projections::STOCK).await;
-    let interrupted = f.checkpoint(projections::STOCK).await;
-    assert!(interrupted.position < f.head);
-
-    f.projector(&[]).await.projected_and_stopped(&f).await;
-    assert_eq!(f.views().await, before);
-    assert_eq!(f.checkpoint(projections::STOCK).await.generation, interrupted.generation);
-    all_retired_are_removed(&f).await;
+    f.append_random(50).await;
+    let _projector = f.projector(&["--keep-seconds", "0"]).await;
+    f.projected(f.head).await;
+    f.run(&["rebuild", "stock", "--keep-seconds", "0"]).await.unwrap();
+    let writer = f.writer().await;
+    eventually("one build is left", async || {
+        let look = writer.look(Unit { projection: projections::STOCK, shard: 0 }).await.unwrap();
+        (look.builds.len() == 1 && look.live.unwrap().generation == 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_rebuild_repairs_views_that_were_damaged() {
-    let mut f = fixture().await;
-    f.append_random(100).await;
-    f.projector(&[]).await.projected_and_stopped(&f).await;
-    let before = f.views().await;
-    let key = format!("tally:{log}:{{{log}:r0}}:stock:1:view:sku-0", log = f.log);
-    redis::cmd("SET").arg(key).arg("damaged").exec_async(&mut f.redis().await).await.unwrap();
-    assert_ne!(f.views().await, before);
-    f.rebuild(projections::STOCK).await;
-    assert_eq!(f.views().await, before);
-}
-
-#[tokio::test]
-async fn a_rebuild_of_a_log_with_a_hole_says_so() {
+async fn what_is_paused_stays_where_it_is_until_resumed() {
     let mut f = fixture().await;
     f.append_random(20).await;
-    f.as_owner("DELETE FROM events WHERE position = 5").await;
-    let (common, args) = f.rebuild_args(projections::STOCK, &[]);
-    let error = projector::rebuild(&common, &args).await.unwrap_err();
-    assert!(format!("{error:#}").contains("position 5 is missing"), "{error:#}");
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let mut admin = projector.admin().await;
+    admin.pause_projection(PauseProjectionRequest { projection: "order".into() }).await.unwrap();
+    eventually("paused", async || (projector.state("order") == projector::State::Paused).then_some(())).await;
+    let before = f.checkpoint(projections::ORDER).await;
+    f.append_random(20).await;
+    eventually("the others go on", async || {
+        (f.checkpoint(projections::STOCK).await.position == f.head).then_some(())
+    })
+    .await;
+    assert_eq!(f.checkpoint(projections::ORDER).await, before);
+    let lag = admin.explain_lag(ExplainLagRequest { projection: "order".into() }).await.unwrap().into_inner();
+    assert_eq!(lag.reason, "PAUSED", "{}", lag.explanation);
+    admin.resume_projection(ResumeProjectionRequest { projection: "order".into() }).await.unwrap();
+    f.projected(f.head).await;
 }
 
 #[tokio::test]
@@ -134,4 +201,13 @@ async fn a_rebuild_of_an_empty_log_ends() {
     let f = fixture().await;
     f.rebuild(projections::STOCK).await;
     assert_eq!(f.checkpoint(projections::STOCK).await.generation, 2);
+}
+
+#[tokio::test]
+async fn a_rebuild_of_a_log_with_a_hole_says_so() {
+    let mut f = fixture().await;
+    f.append_random(20).await;
+    f.as_owner("DELETE FROM events WHERE position = 5").await;
+    let error = f.run(&["rebuild", "stock"]).await.unwrap_err();
+    assert!(error.contains("position 5 is missing"), "{error}");
 }

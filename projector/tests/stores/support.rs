@@ -3,18 +3,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use projector::{App, State, Status};
+use projector::{App, Part, State, Status};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, cmd};
+use redis::{AsyncConnectionConfig, Client};
 use sqlx::{Connection, PgConnection};
 use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, migrate};
-use tally_read_model::{Checkpoint, Options, ReadModel, projections};
+use tally_read_model::{Options, ReadModel, Unit, Writer, projections};
 use tally_runtime::CommonArgs;
 use tally_servers::{Postgres, Redis, fresh_database, test_redis, unique_log_name};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tonic::transport::Endpoint;
+use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -28,6 +29,7 @@ const PATIENT: Options = Options {
     read_timeout: DEADLINE,
     write_timeout: DEADLINE,
     commands_queued_max: 1024,
+    read_shards: 1,
 };
 const PATIENT_ARGS: [&str; 8] = [
     "--redis-connect-ms-max=60000",
@@ -39,6 +41,13 @@ const PATIENT_ARGS: [&str; 8] = [
     "--drain-timeout-ms=1000",
     "--log-format=text",
 ];
+/// Where a projection stands, over all of its shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stands {
+    pub(crate) generation: u64,
+    pub(crate) position: u64,
+}
+
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` gives something.
@@ -63,6 +72,7 @@ pub(crate) struct Fixture {
     pub(crate) history: History,
     /// The position of the last event.
     pub(crate) head: u64,
+    pub(crate) read_shards: u16,
 }
 
 /// On the servers that all tests share.
@@ -78,13 +88,17 @@ pub(crate) async fn with_servers() -> (Fixture, Postgres, Redis) {
     (on(database_url, redis.url()).await, postgres, redis)
 }
 
-async fn on(database_url: String, redis_url: String) -> Fixture {
+pub(crate) async fn on(database_url: String, redis_url: String) -> Fixture {
+    sharded(database_url, redis_url, 1).await
+}
+
+pub(crate) async fn sharded(database_url: String, redis_url: String, read_shards: u16) -> Fixture {
     let log = unique_log_name();
     let name: LogName = log.parse().unwrap();
     migrate(&database_url, &name).await.unwrap();
     let store = AppendStore::connect(&database_url, &name, AppendOptions::default()).await.unwrap();
-    let model = ReadModel::connect(&redis_url, &log, PATIENT).unwrap();
-    Fixture { log, database_url, redis_url, store, model, history: History::default(), head: 0 }
+    let model = ReadModel::connect(&redis_url, &log, Options { read_shards, ..PATIENT }).unwrap();
+    Fixture { log, database_url, redis_url, store, model, history: History::default(), head: 0, read_shards }
 }
 
 impl Fixture {
@@ -106,6 +120,8 @@ impl Fixture {
     async fn projector_to(&self, redis_url: &str, args: &[&str]) -> Projector {
         let urls = ["--database-url", &self.database_url, "--redis-url", redis_url];
         let line = ["serve", "--log", &self.log, "--listen", "127.0.0.1:0"].into_iter().chain(urls);
+        let shards = format!("--read-shards={}", self.read_shards);
+        let line = line.chain([shards.as_str()]);
         let line = Serve::parse_from(line.chain(PATIENT_ARGS).chain(args.iter().copied()));
         let app = App::build(&line.common, &line.args).await.unwrap();
         let (address, status) = (app.address(), app.status());
@@ -116,29 +132,56 @@ impl Fixture {
         Projector { address, status, task, shutdown: Some(shutdown) }
     }
 
-    pub(crate) fn rebuild_args(&self, projection: &str, args: &[&str]) -> (CommonArgs, projector::RebuildArgs) {
-        let urls = ["--database-url", &self.database_url, "--redis-url", &self.redis_url];
-        let line = ["rebuild", projection, "--log", &self.log].into_iter().chain(urls);
-        let line = Rebuild::parse_from(line.chain(PATIENT_ARGS).chain(args.iter().copied()));
-        (line.common, line.args)
+    /// Runs a command of the program to its end; what it wrote.
+    pub(crate) async fn run(&self, args: &[&str]) -> Result<String, String> {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_projector"))
+            .args(args)
+            .env_clear()
+            .env("TALLY_LOG", &self.log)
+            .env("DATABASE_URL", &self.database_url)
+            .env("REDIS_URL", &self.redis_url)
+            .env("READ_SHARDS", self.read_shards.to_string())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(DEADLINE, output).await.expect("it ends").unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     pub(crate) async fn rebuild(&self, projection: &str) {
-        let (common, args) = self.rebuild_args(projection, &[]);
-        projector::rebuild(&common, &args).await.unwrap();
+        self.run(&["rebuild", projection]).await.unwrap();
     }
 
-    pub(crate) async fn checkpoint(&self, projection: &str) -> Checkpoint {
-        self.model.read_checkpoint(projection).await.unwrap()
+    /// Where a projection stands; at 0 where it was never projected.
+    pub(crate) async fn checkpoint(&self, projection: &'static str) -> Stands {
+        let mut stands = Stands { generation: 1, position: u64::MAX };
+        for unit in self.model.units(projection) {
+            match self.model.read_checkpoint(unit).await {
+                Ok(checkpoint) => {
+                    stands.generation = checkpoint.build.generation;
+                    stands.position = stands.position.min(checkpoint.state.position);
+                }
+                Err(_) => stands.position = 0,
+            }
+        }
+        stands
+    }
+
+    pub(crate) async fn writer(&self) -> Writer {
+        self.model.writer(self.store.log_id().await.unwrap())
+    }
+
+    /// The key of something of a projection's live build.
+    pub(crate) async fn key(&self, projection: &'static str, shard: u16, rest: &str) -> String {
+        let build = self.model.read_checkpoint(Unit { projection, shard }).await.unwrap().build;
+        format!("tally:{log}:{{{log}:r{shard}}}:{projection}:{build}:{rest}", log = self.log)
     }
 
     /// Until all projections have come to a position.
     pub(crate) async fn projected(&self, position: u64) {
         for projection in projections::ALL {
             eventually(&format!("{projection} at {position}"), async || {
-                // Redis may be on its way back.
-                let checkpoint = self.model.read_checkpoint(projection).await.ok()?;
-                (checkpoint.position >= position).then_some(())
+                (self.checkpoint(projection).await.position >= position).then_some(())
             })
             .await;
         }
@@ -158,43 +201,53 @@ impl Fixture {
 
     /// All live views and lists, by key without the generation.
     pub(crate) async fn views(&self) -> Views {
-        views(&mut self.redis().await, &self.log, &self.model).await
+        views(&self.writer().await).await
+    }
+
+    async fn writer_of(&self, model: &ReadModel) -> Writer {
+        model.writer(self.store.log_id().await.unwrap())
     }
 
     /// The views that one undisturbed projector makes of the log, in another database of Redis.
     pub(crate) async fn views_by_the_book(&self) -> Views {
-        let redis_url = format!("{}1", self.redis_url);
-        let model = ReadModel::connect(&redis_url, &self.log, PATIENT).unwrap();
+        let redis_url = format!("{}1", test_redis().await.url());
+        let options = Options { read_shards: self.read_shards, ..PATIENT };
+        let model = ReadModel::connect(&redis_url, &self.log, options).unwrap();
         let projector = self.projector_to(&redis_url, &[]).await;
         for projection in projections::ALL {
-            eventually("the undisturbed projector at the head", async || {
-                let checkpoint = model.read_checkpoint(projection).await.unwrap();
-                (checkpoint.position == self.head).then_some(())
-            })
-            .await;
+            for unit in model.units(projection) {
+                eventually("the undisturbed projector at the head", async || {
+                    let checkpoint = model.read_checkpoint(unit).await.ok()?;
+                    (checkpoint.state.position == self.head).then_some(())
+                })
+                .await;
+            }
         }
         projector.stop().await;
-        views(&mut connection(&redis_url).await, &self.log, &model).await
+        views(&self.writer_of(&model).await).await
     }
 }
 
-pub(crate) type Views = BTreeMap<String, Vec<Vec<u8>>>;
+pub(crate) type Views = BTreeMap<String, Vec<u8>>;
 
-async fn views(redis: &mut MultiplexedConnection, log: &str, model: &ReadModel) -> Views {
+/// Every view of every live build, by projection and key, and the orders that the lists name.
+async fn views(writer: &Writer) -> Views {
     let mut all = Views::new();
     for projection in projections::ALL {
-        let generation = model.read_checkpoint(projection).await.unwrap().generation;
-        let prefix = format!("tally:{log}:{{{log}:r0}}:{projection}:{generation}:");
-        let keys: Vec<String> = cmd("KEYS").arg(format!("{prefix}*")).query_async(redis).await.unwrap();
-        for key in keys {
-            let rest = key.strip_prefix(&prefix).unwrap();
-            let value = if rest.starts_with("list:") {
-                cmd("ZRANGE").arg(&key).arg(0).arg(-1).query_async(redis).await.unwrap()
-            } else {
-                vec![cmd("GET").arg(&key).query_async(redis).await.unwrap()]
-            };
-            all.insert(format!("{projection}:{rest}"), value);
+        for unit in writer.model().units(projection) {
+            let Some((build, _)) = writer.look(unit).await.unwrap().live_state() else { continue };
+            let scanned = writer.scan(unit, build, (0, 8192), true).await.unwrap();
+            assert_eq!(scanned.lost, [""; 0]);
+            for (key, stored) in scanned.views {
+                all.insert(format!("{projection}:{key}"), stored.to_bytes().unwrap());
+            }
         }
+    }
+    let lists = ["OPEN", "SHIPPED", "CANCELLED"].map(|status| tally_read_model::lists::status(status));
+    for list in lists {
+        let page = writer.model().page(projections::ORDERS_BY_STATUS, &list, None, 1_000).await.unwrap();
+        let members: Vec<String> = page.entries.into_iter().map(|(member, _)| member).collect();
+        all.insert(list, members.join("\n").into_bytes());
     }
     all
 }
@@ -210,14 +263,6 @@ struct Serve {
     common: CommonArgs,
     #[command(flatten)]
     args: projector::ServeArgs,
-}
-
-#[derive(Parser)]
-struct Rebuild {
-    #[command(flatten)]
-    common: CommonArgs,
-    #[command(flatten)]
-    args: projector::RebuildArgs,
 }
 
 /// A projector that runs.
@@ -246,8 +291,32 @@ impl Projector {
         (&mut self.task).await.unwrap().unwrap();
     }
 
+    /// How its part of a projection is, or `log`: the worst of its units.
     pub(crate) fn state(&self, name: &str) -> State {
-        self.status.watch().borrow()[name].clone()
+        let states = self.status.watch();
+        let states = states.borrow();
+        let of_name = |part: &Part| match part {
+            Part::Log => name == "log",
+            Part::Leases => name == "leases",
+            Part::Unit(unit) => unit.projection == name,
+        };
+        let rank = |state: &State| match state {
+            State::Halted(_) => 0,
+            State::Waiting(_) => 1,
+            State::Recovering => 2,
+            State::Starting => 3,
+            State::Paused => 4,
+            State::Following => 5,
+        };
+        let of_name = states.iter().filter(|(part, _)| of_name(part)).map(|(_, state)| state.clone());
+        of_name.min_by_key(rank).unwrap_or(State::Starting)
+    }
+
+    /// The units that it works at.
+    pub(crate) fn units(&self) -> Vec<Unit> {
+        let states = self.status.watch();
+        let states = states.borrow();
+        states.keys().filter_map(|part| if let Part::Unit(unit) = part { Some(*unit) } else { None }).collect()
     }
 
     /// Until the projection halts; why it did.
@@ -283,6 +352,11 @@ impl Projector {
 }
 
 impl Projector {
+    pub(crate) async fn admin(&self) -> ProjectionAdminServiceClient<Channel> {
+        let channel = Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap();
+        ProjectionAdminServiceClient::new(channel)
+    }
+
     pub(crate) async fn projected_and_stopped(self, f: &Fixture) {
         f.projected(f.head).await;
         self.stop().await;

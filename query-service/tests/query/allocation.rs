@@ -1,7 +1,7 @@
 use tally_api::allocation::v1::{
     Allocation, Batch, GetAllocationsRequest, GetAllocationsResponse, GetStockRequest, Stock,
 };
-use tally_read_model::{ViewChange, projections};
+use tally_read_model::{StoredView, ViewChange, projections};
 use tonic::Code;
 
 use crate::system::*;
@@ -38,7 +38,7 @@ async fn an_order_id_that_is_a_uuid_is_found_in_either_case_and_any_other_only_a
 async fn an_order_with_no_allocations_any_more_is_missing_as_of_a_position() {
     let system = System::start(&[]).await;
     system.apply(projections::ALLOCATIONS, 1, &[view("o1", &row())]).await;
-    system.apply(projections::ALLOCATIONS, 2, &[ViewChange { value: None, ..view("o1", &row()) }]).await;
+    system.apply(projections::ALLOCATIONS, 2, &[ViewChange { now: StoredView::default(), ..view("o1", &row()) }]).await;
     let told = told(&system.allocation.clone().get_allocations(allocations_of("o1")).await.expect_err("missing"));
     assert_eq!((told.code, told.reason.as_str()), (Code::NotFound, "ALLOCATIONS_NOT_FOUND"));
     assert_eq!(pairs(&told), [("position", "2")]);

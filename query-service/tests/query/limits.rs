@@ -46,12 +46,7 @@ async fn a_wait_for_a_stream_and_then_for_a_view_takes_one_place() {
     let stream = tally_api::consistency::v1::StreamVersion { stream_id: format!("order-{ORDER_ID}"), version: 1 };
     let asked = asking(tally_api::consistency::v1::read_after::After::StreamVersion(stream));
     let projector = async {
-        let head = tally_read_model::ViewChange {
-            key: format!("order-{ORDER_ID}"),
-            value: Some([1_u64.to_be_bytes(), 7_u64.to_be_bytes()].concat()),
-            lists_added: Vec::new(),
-            lists_removed: Vec::new(),
-        };
+        let head = raw(&format!("order-{ORDER_ID}"), [1_u64.to_be_bytes(), 7_u64.to_be_bytes()].concat());
         system.apply(tally_read_model::projections::STREAMS, 7, &[head]).await;
         system.apply_order(7, 1).await;
     };
@@ -86,4 +81,51 @@ async fn whom_one_ring_wakes_all_at_once_is_not_refused_for_that() {
         }
     };
     soon(join_all((0..21).map(call))).await;
+}
+
+/// How many commands a Redis has been through.
+async fn commands(redis: &tally_servers::Redis) -> u64 {
+    let client = redis::Client::open(redis.url()).expect("a URL");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("connected");
+    let stats: String = redis::cmd("INFO").arg("stats").query_async(&mut connection).await.expect("told");
+    let count = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+    count.and_then(|count| count.trim().parse().ok()).expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_that_wait_cost_redis_no_more_than_one_and_one_more_is_refused() {
+    const WAITERS: usize = 10_000;
+    const PER_CONNECTION: usize = 1_000;
+    /// Ten looks a second, the readiness probe, and the commands that count them.
+    const COMMANDS_A_SECOND_MAX: u64 = 60;
+
+    let redis = tally_servers::Redis::temporary().await.expect("a Redis");
+    let system = System::on(&redis.url(), &["--waiters-max", "10000", "--reads-in-flight-max", "20000"]).await;
+    system.apply_order(1, 1).await;
+    let clients: Vec<_> = (0..WAITERS / PER_CONNECTION).map(|_| system.another_client()).collect();
+    let waiting: Vec<_> = (0..WAITERS)
+        .map(|waiter| {
+            let mut client = clients[waiter % clients.len()].clone();
+            let read_after = Some(within(LONG, system.token(2)));
+            let request = tally_api::orders::v1::GetOrderRequest { order_id: ORDER_ID.to_owned(), read_after };
+            tokio::spawn(async move { client.get_order(request).await })
+        })
+        .collect();
+    let all_wait = async {
+        while system.get_order(within(Duration::from_millis(1), system.token(2))).await.map_err(|status| status.code())
+            != Err(Code::ResourceExhausted)
+        {}
+    };
+    tokio::time::timeout(LONG, all_wait).await.expect("they all wait");
+
+    let before = commands(&redis).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let during = commands(&redis).await - before;
+    assert!(during <= COMMANDS_A_SECOND_MAX, "{during} commands in a second");
+
+    system.apply_order(2, 2).await;
+    for answer in join_all(waiting).await {
+        let answer = answer.expect("no panic").expect("found").into_inner();
+        assert!(!answer.freshness.expect("freshness").may_be_stale);
+    }
 }

@@ -38,7 +38,7 @@ async fn a_view_that_cannot_be_read_says_so_and_the_others_go_on() {
     let system = System::start(&[]).await;
     let other = "0192f0c1-7e1b-7c11-8d2e-000000000000";
     let mut broken = view(other, &order(1));
-    broken.value = Some(vec![0xff; 3]);
+    broken.now.view = Some(vec![0xff; 3].into());
     system.apply(tally_read_model::projections::ORDER, 1, &[broken, view(ORDER_ID, &order(1))]).await;
     let request = GetOrderRequest { order_id: other.to_owned(), read_after: None };
     let told = told(&system.orders.clone().get_order(request).await.expect_err("broken"));

@@ -110,11 +110,11 @@ async fn the_answer_comes_before_the_callers_deadline() {
 }
 
 #[tokio::test]
-async fn a_new_generation_during_the_wait_is_followed() {
+async fn views_that_are_lost_and_made_again_during_the_wait_are_waited_for() {
     let system = System::start(&[ONE_WAITER, NO_POLLING].concat()).await;
     system.apply_order(6, 1).await;
     let waiting = system.one_that_waits(within(LONG, system.token(7))).await;
-    system.writer.start_generation(projections::ORDER).await.expect("a new generation");
+    system.lose_orders(5).await;
     system.apply(projections::ORDER, 3, &[]).await;
     system.apply_order(7, 2).await;
     let answer = soon(waiting).await.expect("found");
@@ -123,18 +123,69 @@ async fn a_new_generation_during_the_wait_is_followed() {
 }
 
 #[tokio::test]
-async fn a_generation_that_is_behind_is_waited_for_though_the_old_one_was_there() {
+async fn until_lost_views_are_made_again_nobody_is_answered_from_them() {
     let system = System::start(&[]).await;
     system.apply_order(7, 1).await;
     assert!(system.get_order(system.token(7)).await.is_ok());
-    system.writer.start_generation(projections::ORDER).await.expect("a new generation");
-    let told = told(&system.get_order(or_fail(within(SHORT, system.token(7)))).await.expect_err("too old"));
-    assert_eq!(pairs(&told), [("position", "0"), ("projection", "order"), ("wanted", "7")]);
+    system.lose_orders(7).await;
+    system.apply_order(6, 1).await;
+    for asked in [None, Some(within(SHORT, system.token(6))), Some(or_fail(within(SHORT, system.token(7))))] {
+        let told = told(&system.get_order(asked).await.expect_err("not all there"));
+        assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "VIEWS_RECOVERING"));
+        assert!(told.retry.is_some());
+    }
+    system.apply_order(7, 1).await;
+    assert!(!system.get_order(None).await.expect("there").freshness.expect("freshness").may_be_stale);
 }
 
 #[tokio::test]
-async fn a_read_model_that_nobody_has_written_is_empty_as_of_position_0() {
+async fn who_was_answered_from_a_later_position_is_told_when_an_answer_is_from_before() {
     let system = System::start(&[]).await;
+    system.apply_order(7, 2).await;
+    assert!(!system.get_order(None).await.expect("there").freshness.expect("freshness").may_be_stale);
+    // As after a failover to a replica that lagged.
+    system.go_back(5).await;
+    let freshness = system.get_order(None).await.expect("there").freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale), (5, true));
+    system.apply_order(7, 2).await;
+    assert!(!system.get_order(None).await.expect("there").freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn a_view_that_lacks_an_event_says_so_and_fails_where_that_was_asked_for() {
+    let system = System::start(&[]).await;
+    let mut marked = view(ORDER_ID, &order(1));
+    marked.now.parked = Some(4);
+    system.apply(projections::ORDER, 9, &[marked]).await;
+    let freshness = system.get_order(None).await.expect("there").freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale, freshness.parked_position), (9, true, 4));
+    assert!(system.get_order(or_fail(system.token(3))).await.is_ok(), "the event is not asked for");
+    let told = told(&system.get_order(or_fail(system.token(4))).await.expect_err("it lacks the event"));
+    assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "VIEW_INCOMPLETE"));
+    assert_eq!(pairs(&told), [("parked_position", "4"), ("projection", "order")]);
+}
+
+#[tokio::test]
+async fn an_order_whose_first_event_is_parked_is_not_said_to_be_missing() {
+    let system = System::start(&[]).await;
+    let mut marked = view(ORDER_ID, &order(1));
+    marked.now = tally_read_model::StoredView { view: None, parked: Some(4) };
+    system.apply(projections::ORDER, 9, &[marked]).await;
+    let told = told(&system.get_order(None).await.expect_err("there is nothing to answer"));
+    assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "VIEW_INCOMPLETE"));
+}
+
+#[tokio::test]
+async fn where_nobody_has_projected_yet_nothing_is_said_to_be_missing() {
+    let system = System::start(&[]).await;
+    let told = told(&system.get_order(None).await.expect_err("nothing is known"));
+    assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "VIEWS_RECOVERING"));
+}
+
+#[tokio::test]
+async fn an_empty_read_model_is_empty_as_of_position_0() {
+    let system = System::start(&[]).await;
+    system.begin().await;
     let missing = told(&system.get_order(None).await.expect_err("missing"));
     assert_eq!(missing.code, Code::NotFound);
     assert_eq!(pairs(&missing), [("position", "0")]);

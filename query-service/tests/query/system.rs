@@ -12,7 +12,9 @@ use tally_api::allocation::v1::allocation_query_service_client::AllocationQueryS
 use tally_api::consistency::v1::{OnTimeout, ReadAfter, read_after};
 use tally_api::orders::v1::order_query_service_client::OrderQueryServiceClient;
 use tally_api::orders::v1::{GetOrderRequest, GetOrderResponse, Order};
-use tally_read_model::{Applied, Error, Options, ReadModel, ViewChange, Writer, projections};
+use tally_read_model::{
+    Applied, Batch, BuildId, Error, Options, ReadModel, State, StoredView, Unit, ViewChange, Writer, projections,
+};
 use tally_receipt::Token;
 use tally_runtime::CommonArgs;
 use tokio::task::JoinHandle;
@@ -43,6 +45,7 @@ struct CommandLine {
 }
 
 pub(crate) struct System {
+    address: SocketAddr,
     pub(crate) log_id: Uuid,
     pub(crate) writer: Writer,
     pub(crate) orders: OrderQueryServiceClient<Channel>,
@@ -67,12 +70,14 @@ impl System {
         let own = ["query-service", "--log", log, "--redis-url", reader_url, "--listen", "127.0.0.1:0"];
         let args = CommandLine::parse_from(own.iter().chain(flags));
         let app = App::build(&args.common, &args.serve).await.expect("built");
-        let channel = connect(app.address());
+        let address = app.address();
+        let channel = connect(address);
         let stop = CancellationToken::new();
         let served = tokio::spawn(app.run(stop.clone().cancelled_owned()));
         let log_id = Uuid::new_v4();
         let model = ReadModel::connect(writer_url, log, Options::default()).expect("valid settings");
         Self {
+            address,
             log_id,
             writer: model.writer(log_id),
             orders: OrderQueryServiceClient::new(channel.clone()),
@@ -83,8 +88,13 @@ impl System {
         }
     }
 
+    /// A client with a connection of its own: one has room for so many calls at once.
+    pub(crate) fn another_client(&self) -> OrderQueryServiceClient<Channel> {
+        OrderQueryServiceClient::new(connect(self.address))
+    }
+
     /// Moves a projection to `position`, as the projector does: for as long as Redis is away, again.
-    pub(crate) async fn apply(&self, projection: &str, position: u64, changes: &[ViewChange]) {
+    pub(crate) async fn apply(&self, projection: &'static str, position: u64, changes: &[ViewChange]) {
         let applied = async {
             loop {
                 match self.try_apply(projection, position, changes).await {
@@ -97,9 +107,66 @@ impl System {
         assert_eq!(tokio::time::timeout(SOON, applied).await.expect("Redis stays away"), Applied::Done);
     }
 
-    async fn try_apply(&self, projection: &str, position: u64, changes: &[ViewChange]) -> Result<Applied, Error> {
-        let from = self.writer.read_checkpoint(projection).await?;
-        self.writer.apply(projection, from, position, changes).await
+    async fn try_apply(
+        &self,
+        projection: &'static str,
+        position: u64,
+        changes: &[ViewChange],
+    ) -> Result<Applied, Error> {
+        let mut applied = Applied::Done;
+        for unit in self.writer.model().units(projection) {
+            let (build, from) = self.begun(unit).await?;
+            let mut batch = Batch::default();
+            for change in changes.iter().filter(|change| self.writer.model().unit_of(projection, &change.key) == unit) {
+                let before = self.writer.load_views(unit, build, std::slice::from_ref(&change.key)).await?;
+                let was_stored = before[0] != StoredView::default();
+                batch.views.push(ViewChange { was_stored, ..change.clone() });
+            }
+            let to = State { position, ..from };
+            match self.writer.apply(unit, build, None, (&from, &to), &batch).await? {
+                Applied::Done => {}
+                other => applied = other,
+            }
+        }
+        Ok(applied)
+    }
+
+    /// The live build, begun where there is none.
+    async fn begun(&self, unit: Unit) -> Result<(BuildId, State), Error> {
+        loop {
+            if let Some(live) = self.writer.look(unit).await?.live_state() {
+                return Ok(live);
+            }
+            self.writer.start_build(unit, None, BuildId::first(1), &State::new(1), None).await?;
+        }
+    }
+
+    /// Loses the order projection's views, and begins to make them again: they can be read from `complete_from` on.
+    pub(crate) async fn lose_orders(&self, complete_from: u64) {
+        let unit = Unit { projection: projections::ORDER, shard: 0 };
+        let (before, _) = self.begun(unit).await.expect("begun");
+        let build = BuildId { repair: before.repair + 1, ..before };
+        let state = State { complete_from, ..State::new(1) };
+        self.writer.start_build(unit, Some(before), build, &state, None).await.expect("begun anew");
+    }
+
+    /// Sets the order projection back, views and all, as Redis does when it loses writes.
+    pub(crate) async fn go_back(&self, position: u64) {
+        let unit = Unit { projection: projections::ORDER, shard: 0 };
+        let (build, from) = self.begun(unit).await.expect("begun");
+        let to = State { position, ..from };
+        let applied = self.writer.apply(unit, build, None, (&from, &to), &Batch::default()).await;
+        assert_eq!(applied, Ok(Applied::Done));
+    }
+
+    /// As a projector does before the first event.
+    pub(crate) async fn begin(&self) {
+        self.writer.claim().await.expect("claimed");
+        for projection in projections::ALL {
+            for unit in self.writer.model().units(projection) {
+                self.begun(unit).await.expect("begun");
+            }
+        }
     }
 
     /// Moves the order projection to `position`, with this as what it says of [`ORDER_ID`].
@@ -155,12 +222,12 @@ pub(crate) fn order(version: i64) -> Order {
 }
 
 pub(crate) fn view(key: &str, message: &impl Message) -> ViewChange {
-    ViewChange {
-        key: key.to_owned(),
-        value: Some(message.encode_to_vec()),
-        lists_added: Vec::new(),
-        lists_removed: Vec::new(),
-    }
+    raw(key, message.encode_to_vec())
+}
+
+pub(crate) fn raw(key: &str, view: Vec<u8>) -> ViewChange {
+    let now = StoredView { view: Some(view.into()), parked: None };
+    ViewChange { key: key.to_owned(), now, ..ViewChange::default() }
 }
 
 pub(crate) fn asking(after: read_after::After) -> ReadAfter {

@@ -1,77 +1,141 @@
-//! Applying a batch: views, lists and checkpoint move together or not at all. The hazards are told at the top of `apply.lua`.
+//! Applying a batch: views, lists and state move together or not at all. The hazards are told at the top of `apply.lua`.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-use crate::keys::ONLY_SHARD;
-use crate::read::FIRST_GENERATION;
-use crate::{Checkpoint, Error, Writer};
+use crate::keys::{bucket_of, indexed_list, indexed_view};
+use crate::{BuildId, Error, State, StoredView, Unit, Writer};
 
 /// What a batch of events made of one view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ViewChange {
     /// Which view.
     pub key: String,
-    /// What it is now; None: it is gone.
-    pub value: Option<Vec<u8>>,
+    /// Something is stored for it already.
+    pub was_stored: bool,
+    /// What it is now.
+    pub now: StoredView,
     /// Lists that it is in now and was not before, each with its member ([`crate::list_member`]).
     pub lists_added: Vec<(String, String)>,
     /// Lists that it was in before and is not now, each with its member.
     pub lists_removed: Vec<(String, String)>,
 }
 
+/// An event that is parked now, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedChange {
+    /// The event.
+    pub position: u64,
+    /// What is kept of it; None: it is no longer parked.
+    pub record: Option<String>,
+}
+
+/// The digest of a range of positions that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestChange {
+    /// Which range, from 0.
+    pub range: u64,
+    /// Its digest.
+    pub digest: u64,
+}
+
+/// Everything that is written in one step, beside the state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Each view once.
+    pub views: Vec<ViewChange>,
+    /// Each event once.
+    pub parked: Vec<ParkedChange>,
+    /// Each range once.
+    pub digests: Vec<DigestChange>,
+}
+
 /// How applying a batch went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
     /// All of it is written.
     Done,
-    /// Nothing was written: the projection stands here now, not where the batch began.
-    Moved(Checkpoint),
+    /// Nothing was written: the build is no longer in the state in which the batch began, or it is gone.
+    Moved,
+    /// Nothing was written: another projector works at the unit, or nobody does.
+    NotOwner,
+    /// Nothing was written: these views or lists were there and are gone. Names are `v` and the view key, or `l` and the list.
+    Lost(Vec<String>),
 }
 
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
 
 impl Writer {
-    /// Writes what the events from after `from` up to `to_position` made of the views, if the projection still stands at `from`.
+    /// Writes a batch and moves the state, if the build is still in the state `from` and the unit's builds of its version still belong to
+    /// `owner`. Without an owner it does not matter whose they are.
     ///
-    /// After [`Error::Unavailable`] all of it may be written or nothing, never a part: read the checkpoint and go on from there.
+    /// After [`Error::Unavailable`] all of it may be written or nothing, never a part: look, and go on from there.
     pub async fn apply(
         &self,
-        projection: &str,
-        from: Checkpoint,
-        to_position: u64,
-        changes: &[ViewChange],
+        unit: Unit,
+        build: BuildId,
+        owner: Option<&str>,
+        (from, to): (&State, &State),
+        batch: &Batch,
     ) -> Result<Applied, Error> {
         let keys = self.keys();
+        let lists = || {
+            batch.views.iter().flat_map(|change| {
+                let removed = change.lists_removed.iter().map(|(list, member)| ('-', list, member));
+                removed.chain(change.lists_added.iter().map(|(list, member)| ('+', list, member)))
+            })
+        };
         let mut script = APPLY.prepare_invoke();
         script
-            .key(keys.generation(ONLY_SHARD, projection))
-            .key(keys.log_id(ONLY_SHARD))
-            .key(keys.checkpoint(ONLY_SHARD, projection, from.generation))
-            .arg(from.generation)
-            .arg(FIRST_GENERATION)
+            .key(keys.log_id(unit.shard))
+            .key(keys.owner(unit, from.version))
+            .key(keys.checkpoint(unit, build))
+            .key(keys.buckets(unit, build))
+            .key(keys.parked(unit, build))
+            .key(keys.digests(unit, build))
             .arg(self.log_id.to_string())
-            .arg(from.position)
-            .arg(to_position)
-            .arg(keys.bell(ONLY_SHARD, projection))
-            .arg(changes.len());
-        let views = keys.views(ONLY_SHARD, projection, from.generation);
-        for change in changes {
-            script.key(format!("{views}{}", change.key)).arg(marked(b'=', b'-', change.value.as_deref()));
+            .arg(owner.unwrap_or_default())
+            .arg(from.to_string())
+            .arg(to.to_string())
+            .arg(keys.bell(unit))
+            .arg(to.position)
+            .arg(batch.views.len())
+            .arg(lists().count())
+            .arg(batch.parked.len())
+            .arg(batch.digests.len());
+        let views = keys.views(unit, build);
+        for change in &batch.views {
+            let (name, now) = (indexed_view(&change.key), change.now.to_bytes());
+            let operation = match (&now, change.was_stored) {
+                (None, _) => b'-',
+                (Some(_), true) => b'=',
+                (Some(_), false) => b'+',
+            };
+            let bucket = bucket_of(&name);
+            script.key(format!("{views}{}", change.key)).key(keys.index(unit, build, bucket));
+            script.arg(marked(operation, now.as_deref().unwrap_or_default())).arg(name).arg(bucket);
         }
-        for change in changes {
-            for (list, member) in &change.lists_removed {
-                script.key(keys.list(ONLY_SHARD, projection, from.generation, list)).arg(format!("-{member}"));
-            }
-            for (list, member) in &change.lists_added {
-                script.key(keys.list(ONLY_SHARD, projection, from.generation, list)).arg(format!("+{member}"));
-            }
+        for (operation, list, member) in lists() {
+            let name = indexed_list(list);
+            let bucket = bucket_of(&name);
+            script.key(keys.list(unit, build, list)).key(keys.index(unit, build, bucket));
+            script.arg(format!("{operation}{member}")).arg(name).arg(bucket);
         }
-        match self.connection.once::<String>(&mut script).await?.as_str() {
-            "done" => Ok(Applied::Done),
-            "moved" => Ok(Applied::Moved(self.read_checkpoint(projection).await?)),
-            answer => Err(refusal(answer)),
+        for change in &batch.parked {
+            let record = change.record.as_ref().map_or_else(|| "-".to_owned(), |record| format!("+{record}"));
+            script.arg(record).arg(change.position);
+        }
+        for change in &batch.digests {
+            script.arg(change.range).arg(format!("{:016x}", change.digest));
+        }
+        let mut answer = self.connection.once::<Vec<String>>(&mut script).await?;
+        match answer.first().map(String::as_str) {
+            Some("done") => Ok(Applied::Done),
+            Some("moved") => Ok(Applied::Moved),
+            Some("not_owner") => Ok(Applied::NotOwner),
+            Some("lost") => Ok(Applied::Lost(answer.split_off(1))),
+            answer => Err(refusal(answer.unwrap_or_default())),
         }
     }
 }
@@ -81,12 +145,14 @@ pub(crate) fn refusal(answer: &str) -> Error {
     match answer {
         "foreign" => Error::ForeignLog,
         "forbidden" => Error::Refused("permission to write".to_owned()),
+        "moved" => Error::Unavailable("it changed meanwhile".to_owned()),
         _ => Error::Corrupt("a key of another type"),
     }
 }
 
-fn marked(some: u8, none: u8, value: Option<&[u8]>) -> Vec<u8> {
-    let mut marked = vec![if value.is_some() { some } else { none }];
-    marked.extend_from_slice(value.unwrap_or_default());
+fn marked(mark: u8, value: &[u8]) -> Vec<u8> {
+    let mut marked = Vec::with_capacity(value.len() + 1);
+    marked.push(mark);
+    marked.extend_from_slice(value);
     marked
 }

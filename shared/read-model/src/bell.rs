@@ -13,6 +13,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::debug;
 
+use crate::connection::Servers;
+
 /// How long after a failure the connection is made anew.
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 /// How often the connection is asked whether it is alive: a dead one looks just like a log at rest.
@@ -40,7 +42,7 @@ impl Bell {
 pub(crate) struct Bells(Arc<Listener>);
 
 struct Listener {
-    client: Client,
+    servers: Servers,
     answer_timeout: Duration,
     channels: Arc<Channels>,
     task: OnceLock<AbortHandle>,
@@ -48,7 +50,7 @@ struct Listener {
 
 #[derive(Default)]
 struct Channels {
-    /// As many as a process has projections, and the log's; none is ever taken down.
+    /// As many as a process has units, and the log's; none is ever taken down.
     by_name: Mutex<HashMap<String, Channel>>,
     added: Notify,
 }
@@ -60,16 +62,16 @@ struct Channel {
 }
 
 impl Bells {
-    pub(crate) fn new(client: Client, answer_timeout: Duration) -> Self {
-        Self(Arc::new(Listener { client, answer_timeout, channels: Arc::default(), task: OnceLock::new() }))
+    pub(crate) fn new(servers: Servers, answer_timeout: Duration) -> Self {
+        Self(Arc::new(Listener { servers, answer_timeout, channels: Arc::default(), task: OnceLock::new() }))
     }
 
     pub(crate) fn hang(&self, channel: String) -> Bell {
         let listener = &self.0;
         let position = listener.channels.add(channel);
         listener.task.get_or_init(|| {
-            let (client, channels) = (listener.client.clone(), listener.channels.clone());
-            tokio::spawn(listen_for_ever(client, listener.answer_timeout, channels)).abort_handle()
+            let (servers, channels) = (listener.servers.clone(), listener.channels.clone());
+            tokio::spawn(listen_for_ever(servers, listener.answer_timeout, channels)).abort_handle()
         });
         Bell { position, _listener: listener.clone() }
     }
@@ -128,9 +130,10 @@ impl Channels {
     }
 }
 
-async fn listen_for_ever(client: Client, answer_timeout: Duration, channels: Arc<Channels>) {
-    loop {
-        let ended = listen(&client, answer_timeout, &channels).await;
+/// Any server of a cluster tells of the rings at all of them, so one that is away is done without.
+async fn listen_for_ever(servers: Servers, answer_timeout: Duration, channels: Arc<Channels>) {
+    for number in 0.. {
+        let ended = listen(servers.client(number), answer_timeout, &channels).await;
         channels.set_all_unheard();
         if let Err(error) = ended {
             debug!(error = %crate::Error::from(error), "the bells are silent until Redis can be reached again");

@@ -3,17 +3,21 @@
 //! redis's own connection manager keeps a failed attempt to answer later commands with, and never leaves a failure that is not one of
 //! I/O (a refused password, too many clients). So the renewing is done here: a connection that failed is forgotten at once and the next
 //! command makes a new one; commands that come in while it is made share the attempt and its failure, so none queues behind another.
+//!
+//! Whether a server is one of a Redis Cluster it says itself, so the same settings work with both.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, ScriptInvocation,
-    ServerErrorKind,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
+    ScriptInvocation, ServerErrorKind, cmd,
 };
 
 use crate::Error;
@@ -29,6 +33,8 @@ pub struct Options {
     pub write_timeout: Duration,
     /// How many commands may wait to be sent on a connection before callers wait for room.
     pub commands_queued_max: usize,
+    /// Into how many parts views are divided: one number for all services of a log.
+    pub read_shards: u16,
 }
 
 impl Default for Options {
@@ -38,19 +44,96 @@ impl Default for Options {
             read_timeout: Duration::from_secs(1),
             write_timeout: Duration::from_secs(10),
             commands_queued_max: 1024,
+            read_shards: 1,
         }
     }
 }
 
-/// Parses the address; connects to nothing.
-pub(crate) fn client(redis_url: &str) -> Result<Client, Error> {
-    // Without this Nagle's algorithm holds back a small command until the one before it is acknowledged.
-    let tcp = TcpSettings::default().set_nodelay(true);
-    redis_url
-        .into_connection_info()
-        .and_then(|info| Client::open(info.set_tcp_settings(tcp)))
-        .map_err(|_| Error::Settings("the Redis URL is not one; expected redis://[user]:[password]@host:port/[db]"))
+/// Where Redis is: one server, or some servers of a Redis Cluster, which lead to the others.
+#[derive(Clone)]
+pub(crate) struct Servers(Arc<[Client]>);
+
+impl Servers {
+    /// Parses the addresses; connects to nothing. `redis://[user]:[password]@host:port/[db]`, and further `,host:port` of the same cluster.
+    pub(crate) fn parse(redis_url: &str) -> Result<Self, Error> {
+        let (first, others) = redis_url.split_once(',').unwrap_or((redis_url, ""));
+        let mut urls = vec![first.to_owned()];
+        let (scheme, rest) = first.split_once("://").unwrap_or_default();
+        let before_host = rest.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
+        urls.extend(others.split(',').filter(|host| !host.is_empty()).map(|host| format!("{scheme}://{before_host}{host}")));
+        let clients = urls.into_iter().map(|url| {
+            // Without this Nagle's algorithm holds back a small command until the one before it is acknowledged.
+            let tcp = TcpSettings::default().set_nodelay(true);
+            url.into_connection_info().and_then(|info| Client::open(info.set_tcp_settings(tcp)))
+        });
+        let clients: Result<Vec<_>, RedisError> = clients.collect();
+        clients.map(|clients| Self(clients.into())).map_err(|_| {
+            Error::Settings("the Redis URL is not one; expected redis://[user]:[password]@host:port/[db][,host:port…]")
+        })
+    }
+
+    /// One after the other, from the first on.
+    pub(crate) fn client(&self, number: usize) -> &Client {
+        &self.0[number % self.0.len()]
+    }
+
+    fn info(&self) -> Vec<ConnectionInfo> {
+        self.0.iter().map(|client| client.get_connection_info().clone()).collect()
+    }
+
+    async fn connect(&self, limits: &Limits) -> Result<Live, RedisError> {
+        let mut failed = None;
+        for client in self.0.iter() {
+            match client.get_multiplexed_async_connection_with_config(&limits.one).await {
+                Ok(connection) if is_of_cluster(&mut connection.clone()).await => {
+                    return limits.cluster(self.info()).await.map(|connection| Live::Cluster(Box::new(connection)));
+                }
+                Ok(connection) => return Ok(Live::One(connection)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| (ErrorKind::Io, "there is no server to connect to").into()))
+    }
 }
+
+/// Who may not ask takes it for a server of its own.
+async fn is_of_cluster(connection: &mut MultiplexedConnection) -> bool {
+    let told: Result<String, RedisError> = cmd("INFO").arg("cluster").query_async(connection).await;
+    told.is_ok_and(|told| told.lines().any(|line| line.trim_end() == "cluster_enabled:1"))
+}
+
+/// The limits of a connection, of either kind.
+#[derive(Clone)]
+struct Limits {
+    one: AsyncConnectionConfig,
+    connection_timeout: Duration,
+    response_timeout: Duration,
+}
+
+impl Limits {
+    async fn cluster(&self, servers: Vec<ConnectionInfo>) -> Result<ClusterConnection, RedisError> {
+        let client = ClusterClient::builder(servers)
+            .connection_timeout(self.connection_timeout)
+            .response_timeout(self.response_timeout)
+            .retries(CLUSTER_RETRIES)
+            .max_retry_wait(CLUSTER_RETRY_WAIT_MS_MAX)
+            .tcp_settings(TcpSettings::default().set_nodelay(true))
+            .build()?;
+        client.get_async_connection().await
+    }
+}
+
+/// A live connection.
+#[derive(Clone)]
+enum Live {
+    One(MultiplexedConnection),
+    Cluster(Box<ClusterConnection>),
+}
+
+/// How often a command follows a slot that moves, or waits for a failover, before its caller is told.
+const CLUSTER_RETRIES: u32 = 4;
+/// Milliseconds between two of these at the most.
+const CLUSTER_RETRY_WAIT_MS_MAX: u64 = 100;
 
 /// What is sent to Redis.
 #[derive(Clone, Copy)]
@@ -72,7 +155,14 @@ impl<'a> From<&'a mut ScriptInvocation<'_>> for Request<'a> {
 }
 
 impl Request<'_> {
-    async fn over<T: FromRedisValue>(self, connection: &mut MultiplexedConnection) -> Result<T, RedisError> {
+    async fn over<T: FromRedisValue>(self, live: &mut Live) -> Result<T, RedisError> {
+        match live {
+            Live::One(connection) => self.sent(connection).await,
+            Live::Cluster(connection) => self.sent(&mut **connection).await,
+        }
+    }
+
+    async fn sent<T: FromRedisValue>(self, connection: &mut (impl ConnectionLike + Send)) -> Result<T, RedisError> {
         match self {
             Self::Command(command) => command.query_async(connection).await,
             Self::Script(script) => script.invoke_async(connection).await,
@@ -80,26 +170,27 @@ impl Request<'_> {
     }
 }
 
-type Attempt = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;
+type Attempt = Shared<BoxFuture<'static, Result<Live, RedisError>>>;
 
 /// One connection for many callers at once, renewed by itself.
 #[derive(Clone)]
 pub(crate) struct Connection(Arc<Inner>);
 
 struct Inner {
-    client: Client,
-    config: AsyncConnectionConfig,
+    servers: Servers,
+    limits: Limits,
     current: Mutex<Attempt>,
 }
 
 impl Connection {
-    pub(crate) fn new(client: Client, options: &Options, response_timeout: Duration) -> Self {
-        let config = AsyncConnectionConfig::new()
+    pub(crate) fn new(servers: Servers, options: &Options, response_timeout: Duration) -> Self {
+        let one = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connection_timeout))
             .set_response_timeout(Some(response_timeout))
             .set_pipeline_buffer_size(options.commands_queued_max);
-        let current = Mutex::new(attempt(client.clone(), config.clone()));
-        Self(Arc::new(Inner { client, config, current }))
+        let limits = Limits { one, connection_timeout: options.connection_timeout, response_timeout };
+        let current = Mutex::new(attempt(servers.clone(), limits.clone()));
+        Self(Arc::new(Inner { servers, limits, current }))
     }
 
     /// Runs what may be run twice: it is tried again once where the connection turns out to have died since its last use.
@@ -119,8 +210,8 @@ impl Connection {
     async fn send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, RedisError> {
         let attempt = self.0.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let outcome = match attempt.clone().await {
-            Ok(mut connection) => match request.over(&mut connection).await {
-                Err(error) if !is_about_the_connection(&error) => return Err(error),
+            Ok(mut live) => match request.over(&mut live).await {
+                Err(error) if !live.is_over(&error) => return Err(error),
                 outcome => outcome,
             },
             Err(error) => Err(error),
@@ -135,22 +226,30 @@ impl Connection {
     fn forget(&self, failed: &Attempt) {
         let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.ptr_eq(failed) {
-            *current = attempt(self.0.client.clone(), self.0.config.clone());
+            *current = attempt(self.0.servers.clone(), self.0.limits.clone());
         }
     }
 }
 
-/// A server that became a replica counts too: after a failover the address leads to another one.
-fn is_about_the_connection(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_unrecoverable_error()
-        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+impl Live {
+    /// Whether it is of no use any more after this. A server that became a replica counts too: after a failover the address leads to another
+    /// one. A connection to a cluster mends itself, unless it has lost all servers.
+    fn is_over(&self, error: &RedisError) -> bool {
+        match self {
+            Self::One(_) => {
+                error.is_io_error()
+                    || error.is_unrecoverable_error()
+                    || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+            }
+            Self::Cluster(_) => error.kind() == ErrorKind::ClusterConnectionNotFound,
+        }
+    }
 }
 
 /// Begins when first waited for, in a task of its own: a caller that goes away leaves nothing half-done for the others.
-fn attempt(client: Client, config: AsyncConnectionConfig) -> Attempt {
+fn attempt(servers: Servers, limits: Limits) -> Attempt {
     async move {
-        tokio::spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await })
+        tokio::spawn(async move { servers.connect(&limits).await })
             .await
             .unwrap_or_else(|_| Err((ErrorKind::Io, "the attempt to connect was given up").into()))
     }

@@ -18,6 +18,27 @@ pub enum Error {
     /// The read model was made from another log.
     #[error("the read model belongs to another log")]
     ForeignLog,
+    /// The unit has no views yet, or lost them and gets them back: reads are possible from `complete_from` on.
+    #[error("the views are being made anew: they are at position {position} of {complete_from}")]
+    NotBuilt {
+        /// In which shard.
+        shard: u16,
+        /// How far it has come.
+        position: u64,
+        /// How far it must come.
+        complete_from: u64,
+    },
+    /// What was asked for was there and is gone: Redis evicted it, or somebody deleted it. It is made again.
+    #[error("a view is lost and will be made again")]
+    Lost,
+    /// The views are divided into another number of shards than this process is told.
+    #[error("the read model has {stored} read shards and READ_SHARDS is {configured}; to change the number, use `projector reshard`")]
+    Layout {
+        /// How many there are.
+        stored: u16,
+        /// How many this process is told.
+        configured: u16,
+    },
     /// The settings can't be right.
     #[error("the read model's settings are wrong: {0}")]
     Settings(&'static str),
@@ -39,9 +60,6 @@ const PASSING: [&str; 12] = [
     "TRYAGAIN",
 ];
 
-/// The code of our own scripts' error.
-const CORRUPT: &str = "CORRUPT";
-
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
         match error.kind() {
@@ -58,7 +76,6 @@ impl From<RedisError> for Error {
 
 fn from_code(code: &str) -> Error {
     match code {
-        CORRUPT => Error::Corrupt("a list names a view that is not there"),
         "WRONGTYPE" => Error::Corrupt("a key of another type"),
         code if PASSING.contains(&code) => Error::Unavailable(code.to_owned()),
         code => Error::Refused(code.to_owned()),

@@ -1,19 +1,15 @@
 //! The only place that names keys.
 //!
 //! A shard's keys have one hash tag, `{<log>:r<shard>}`, so that on a Redis Cluster a shard is on one node and its scripts can run.
-//! The tag stands before anything that a caller chose, so no view key can bring a tag of its own.
+//! The tag stands before anything that a caller chose, so no view key can bring a tag of its own. What belongs to all shards is in the
+//! first.
 
-use crate::Error;
-
-/// One of the parts that a log's views are divided into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ReadShard(pub(crate) u16);
-
-/// All views are in this one for now.
-pub(crate) const ONLY_SHARD: ReadShard = ReadShard(0);
+use crate::{BuildId, Error, Unit};
 
 /// The longest name that a log may have.
 const LOG_NAME_LENGTH_MAX: usize = 31;
+/// Into how many hashes the names of a build's views and lists are divided: few enough names in each for Redis to keep it compact.
+pub(crate) const INDEX_BUCKETS: u32 = 8192;
 
 /// Makes one log's keys.
 #[derive(Debug, Clone)]
@@ -33,43 +29,108 @@ impl Keys {
     }
 
     /// Which log the shard's views were made from.
-    pub(crate) fn log_id(&self, shard: ReadShard) -> String {
+    pub(crate) fn log_id(&self, shard: u16) -> String {
         format!("{}:log_id", self.shard(shard))
     }
 
-    /// Which generation of the projection is the live one; absent: the first.
-    pub(crate) fn generation(&self, shard: ReadShard, projection: &str) -> String {
-        format!("{}:{projection}:generation", self.shard(shard))
+    /// How many shards there are.
+    pub(crate) fn read_shards(&self, shard: u16) -> String {
+        format!("{}:read_shards", self.shard(shard))
     }
 
-    /// Generations that are to be removed, a set.
-    pub(crate) fn retired(&self, shard: ReadShard, projection: &str) -> String {
-        format!("{}:{projection}:retired", self.shard(shard))
+    /// The projectors that run, a sorted set by the time until which they count as running.
+    pub(crate) fn members(&self) -> String {
+        format!("{}:members", self.shard(0))
     }
 
-    /// The position that a generation's views hold as of; absent: 0.
-    pub(crate) fn checkpoint(&self, shard: ReadShard, projection: &str, generation: u64) -> String {
-        format!("{}checkpoint", self.of_generation(shard, projection, generation))
+    /// What is to become of a projection: of its generations above all.
+    pub(crate) fn plan(&self, projection: &str) -> String {
+        format!("{}:{projection}:plan", self.shard(0))
     }
 
-    /// What a generation's views are under, followed by the view key.
-    pub(crate) fn views(&self, shard: ReadShard, projection: &str, generation: u64) -> String {
-        format!("{}view:", self.of_generation(shard, projection, generation))
+    /// What a projection lost and how it was mended, a list, the newest first.
+    pub(crate) fn losses(&self, projection: &str) -> String {
+        format!("{}:{projection}:losses", self.shard(0))
+    }
+
+    /// Which build of the unit is read.
+    pub(crate) fn live(&self, unit: Unit) -> String {
+        format!("{}:live", self.unit(unit))
+    }
+
+    /// What other builds there are for, a hash.
+    pub(crate) fn roles(&self, unit: Unit) -> String {
+        format!("{}:roles", self.unit(unit))
+    }
+
+    /// All builds of which anything may be there, a set.
+    pub(crate) fn builds(&self, unit: Unit) -> String {
+        format!("{}:builds", self.unit(unit))
+    }
+
+    /// Which projector works at the unit's builds of a version. It ends by itself.
+    pub(crate) fn owner(&self, unit: Unit, version: u32) -> String {
+        format!("{}:owner:{version}", self.unit(unit))
+    }
+
+    /// What the owner says of the unit. It ends by itself.
+    pub(crate) fn report(&self, unit: Unit) -> String {
+        format!("{}:report", self.unit(unit))
+    }
+
+    /// What all keys of a build begin with.
+    pub(crate) fn build(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}:{build}:", self.unit(unit))
+    }
+
+    /// What all keys of a unit's builds begin with, before the build.
+    pub(crate) fn of_builds(&self, unit: Unit) -> String {
+        format!("{}:", self.unit(unit))
+    }
+
+    /// A build's [`crate::State`].
+    pub(crate) fn checkpoint(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}checkpoint", self.build(unit, build))
+    }
+
+    /// What a build's views are under, followed by the view key.
+    pub(crate) fn views(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}view:", self.build(unit, build))
     }
 
     /// One list of views, a sorted set.
-    pub(crate) fn list(&self, shard: ReadShard, projection: &str, generation: u64, list: &str) -> String {
-        format!("{}list:{list}", self.of_generation(shard, projection, generation))
+    pub(crate) fn list(&self, unit: Unit, build: BuildId, list: &str) -> String {
+        format!("{}list:{list}", self.build(unit, build))
     }
 
-    /// What all keys of a generation begin with.
-    pub(crate) fn of_generation(&self, shard: ReadShard, projection: &str, generation: u64) -> String {
-        format!("{}:{projection}:{generation}:", self.shard(shard))
+    /// The names of views and lists of one bucket, a hash.
+    pub(crate) fn index(&self, unit: Unit, build: BuildId, bucket: u32) -> String {
+        format!("{}index:{bucket}", self.build(unit, build))
     }
 
-    /// The channel on which a projection's new positions are told.
-    pub(crate) fn bell(&self, shard: ReadShard, projection: &str) -> String {
-        format!("{}:{projection}:bell", self.shard(shard))
+    /// Which buckets of the index are not empty, a bitmap.
+    pub(crate) fn buckets(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}buckets", self.build(unit, build))
+    }
+
+    /// The events that could not be folded, a hash by position.
+    pub(crate) fn parked(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}parked", self.build(unit, build))
+    }
+
+    /// The digests of what was applied, a hash by range of positions.
+    pub(crate) fn digests(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}digests", self.build(unit, build))
+    }
+
+    /// The channel on which a unit's new positions are told.
+    pub(crate) fn bell(&self, unit: Unit) -> String {
+        format!("{}:bell", self.unit(unit))
+    }
+
+    /// The channel on which a reader tells that something of a unit is lost.
+    pub(crate) fn missed_bell(&self, unit: Unit) -> String {
+        format!("{}:missed:bell", self.unit(unit))
     }
 
     /// The channel on which the log's new positions are told.
@@ -77,9 +138,37 @@ impl Keys {
         format!("tally:{}:log:bell", self.log)
     }
 
-    fn shard(&self, ReadShard(shard): ReadShard) -> String {
+    /// The channel on which projectors are told that there is something to look at: a plan, a lease.
+    pub(crate) fn projectors_bell(&self) -> String {
+        format!("tally:{}:projectors:bell", self.log)
+    }
+
+    /// What all keys of a shard begin with.
+    pub(crate) fn of_shard(&self, shard: u16) -> String {
+        format!("{}:", self.shard(shard))
+    }
+
+    fn unit(&self, unit: Unit) -> String {
+        format!("{}:{}", self.shard(unit.shard), unit.projection)
+    }
+
+    fn shard(&self, shard: u16) -> String {
         format!("tally:{log}:{{{log}:r{shard}}}", log = self.log)
     }
+}
+
+/// The names that the index knows a view and a list by.
+pub(crate) fn indexed_view(view_key: &str) -> String {
+    format!("v{view_key}")
+}
+
+pub(crate) fn indexed_list(list: &str) -> String {
+    format!("l{list}")
+}
+
+/// Which bucket of the index a name is in.
+pub(crate) fn bucket_of(indexed_name: &str) -> u32 {
+    crc32fast::hash(indexed_name.as_bytes()) % INDEX_BUCKETS
 }
 
 #[cfg(test)]
@@ -89,14 +178,27 @@ mod tests {
     #[test]
     fn the_keys_are_a_stored_format() {
         let keys = Keys::new("main").unwrap();
-        assert_eq!(keys.log_id(ONLY_SHARD), "tally:main:{main:r0}:log_id");
-        assert_eq!(keys.generation(ONLY_SHARD, "order"), "tally:main:{main:r0}:order:generation");
-        assert_eq!(keys.retired(ONLY_SHARD, "order"), "tally:main:{main:r0}:order:retired");
-        assert_eq!(keys.checkpoint(ONLY_SHARD, "order", 2), "tally:main:{main:r0}:order:2:checkpoint");
-        assert_eq!(keys.views(ONLY_SHARD, "order", 2), "tally:main:{main:r0}:order:2:view:");
-        assert_eq!(keys.list(ReadShard(7), "order", 2, "status/OPEN"), "tally:main:{main:r7}:order:2:list:status/OPEN");
-        assert_eq!(keys.bell(ONLY_SHARD, "order"), "tally:main:{main:r0}:order:bell");
+        let (unit, build) = (Unit { projection: "order", shard: 7 }, BuildId { generation: 2, repair: 0xa });
+        assert_eq!(keys.log_id(0), "tally:main:{main:r0}:log_id");
+        assert_eq!(keys.read_shards(0), "tally:main:{main:r0}:read_shards");
+        assert_eq!(keys.members(), "tally:main:{main:r0}:members");
+        assert_eq!(keys.plan("order"), "tally:main:{main:r0}:order:plan");
+        assert_eq!(keys.losses("order"), "tally:main:{main:r0}:order:losses");
+        assert_eq!(keys.live(unit), "tally:main:{main:r7}:order:live");
+        assert_eq!(keys.roles(unit), "tally:main:{main:r7}:order:roles");
+        assert_eq!(keys.builds(unit), "tally:main:{main:r7}:order:builds");
+        assert_eq!(keys.owner(unit, 3), "tally:main:{main:r7}:order:owner:3");
+        assert_eq!(keys.report(unit), "tally:main:{main:r7}:order:report");
+        assert_eq!(keys.checkpoint(unit, build), "tally:main:{main:r7}:order:2.0000000a:checkpoint");
+        assert_eq!(keys.views(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:view:");
+        assert_eq!(keys.list(unit, BuildId::first(2), "status/OPEN"), "tally:main:{main:r7}:order:2:list:status/OPEN");
+        assert_eq!(keys.index(unit, BuildId::first(2), 5), "tally:main:{main:r7}:order:2:index:5");
+        assert_eq!(keys.buckets(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:buckets");
+        assert_eq!(keys.parked(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:parked");
+        assert_eq!(keys.digests(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:digests");
+        assert_eq!(keys.bell(unit), "tally:main:{main:r7}:order:bell");
         assert_eq!(keys.log_bell(), "tally:main:log:bell");
+        assert_eq!(keys.projectors_bell(), "tally:main:projectors:bell");
     }
 
     #[test]

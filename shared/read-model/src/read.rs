@@ -1,147 +1,162 @@
-//! Reading views. A view is read together with the checkpoint that it holds as of, in one step, from the live generation.
+//! Reading views. A view is read together with the state that it holds as of, in one step, from the live build.
 
 use std::sync::{LazyLock, PoisonError};
 
 use bytes::Bytes;
 use redis::{Script, cmd};
 
-use crate::keys::ONLY_SHARD;
-use crate::{Error, ReadModel};
+use crate::keys::{bucket_of, indexed_view};
+use crate::{BuildId, Error, ReadModel, State, StoredView, Unit};
 
-/// The most entries that one page has.
-pub const PAGE_ENTRIES_MAX: usize = 1000;
-/// The generation that a projection begins with.
-pub(crate) const FIRST_GENERATION: u64 = 1;
-/// How often a read begins anew because the live generation changed under it. It changes once in a rebuild.
-const GENERATION_CHANGES_MAX: usize = 5;
-/// How many digits a list member's position has: as many as the largest has, so that they sort as the numbers do.
-const POSITION_DIGITS: usize = 20;
+/// How often a read begins anew because another build became the live one under it. That happens once in a rebuild.
+pub(crate) const BUILD_CHANGES_MAX: usize = 5;
 
-/// Where a projection stands.
+/// Where a unit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The live generation of its views.
-    pub generation: u64,
-    /// Up to which position of the log they are folded.
-    pub position: u64,
+    /// The live build of its views.
+    pub build: BuildId,
+    /// What they are as of.
+    pub state: State,
 }
 
-/// One view, or its absence, and the position that this holds as of.
+/// One view, or its absence, and how fresh that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The projection's checkpoint.
+    /// The unit's checkpoint.
     pub position: u64,
     /// The view; None where there is none.
     pub value: Option<Bytes>,
+    /// Readers have been answered from a later position before: Redis lost what was written since, or a rebuild was rolled back.
+    pub may_be_stale: bool,
+    /// The position of the first event that the view lacks because it could not be folded.
+    pub parked: Option<u64>,
 }
 
-/// A part of a list, the newest first, and the position that it holds as of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The projection's checkpoint.
-    pub position: u64,
-    /// List members and their views. The last one's member is where the next page begins.
-    pub entries: Vec<(String, Bytes)>,
+/// What was seen of a unit last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// The live build: only a guess, checked in every read.
+    build: BuildId,
+    /// The furthest position of it.
+    position: u64,
 }
 
-/// The list member for a view that was created by the event at this position. Lists are in the order of these.
-pub fn list_member(position: u64, view_key: &str) -> String {
-    format!("{position:0width$}:{view_key}", width = POSITION_DIGITS)
-}
-
-static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
+static MISSING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("missing.lua")));
 
 impl ReadModel {
-    /// Reads where a projection stands.
-    pub async fn read_checkpoint(&self, projection: &str) -> Result<Checkpoint, Error> {
+    /// Reads where a unit stands; [`Error::NotBuilt`] where it has no views.
+    pub async fn read_checkpoint(&self, unit: Unit) -> Result<Checkpoint, Error> {
         let keys = &self.0.keys;
-        for _ in 0..GENERATION_CHANGES_MAX {
-            let generation = self.generation_seen(projection);
-            let (live, position): (Option<String>, Option<String>) = self
+        for _ in 0..BUILD_CHANGES_MAX {
+            let build = self.guess(unit);
+            let (live, state): (Option<String>, Option<String>) = self
                 .0
                 .connection
-                .repeatable(
-                    cmd("MGET")
-                        .arg(keys.generation(ONLY_SHARD, projection))
-                        .arg(keys.checkpoint(ONLY_SHARD, projection, generation)),
-                )
+                .repeatable(cmd("MGET").arg(keys.live(unit)).arg(keys.checkpoint(unit, build)))
                 .await?;
-            if self.is_live(projection, generation, live)? {
-                return Ok(Checkpoint { generation, position: number(position, 0)? });
+            if let Some(state) = self.state_if_live(unit, build, live, state)? {
+                return Ok(Checkpoint { build, state });
             }
         }
-        Err(generation_keeps_changing())
+        Err(build_keeps_changing())
     }
 
     /// Reads one view.
-    pub async fn get(&self, projection: &str, key: &str) -> Result<Found, Error> {
+    pub async fn get(&self, projection: &'static str, key: &str) -> Result<Found, Error> {
         let keys = &self.0.keys;
-        for _ in 0..GENERATION_CHANGES_MAX {
-            let generation = self.generation_seen(projection);
-            let (live, position, value): (Option<String>, Option<String>, Option<Bytes>) = self
+        let unit = self.unit_of(projection, key);
+        for _ in 0..BUILD_CHANGES_MAX {
+            let build = self.guess(unit);
+            let view = keys.views(unit, build) + key;
+            let (live, state, value): (Option<String>, Option<String>, Option<Bytes>) = self
+                .0
+                .connection
+                .repeatable(cmd("MGET").arg(keys.live(unit)).arg(keys.checkpoint(unit, build)).arg(&view))
+                .await?;
+            let Some(state) = self.state_if_live(unit, build, live, state)? else { continue };
+            if value.is_some() {
+                return self.found(unit, &state, value);
+            }
+            // There is none, or it is lost: that takes a second look, which nearly no read needs.
+            let name = indexed_view(key);
+            let (live, state, value, verdict): (Option<String>, Option<String>, Option<Bytes>, String) = self
                 .0
                 .connection
                 .repeatable(
-                    cmd("MGET")
-                        .arg(keys.generation(ONLY_SHARD, projection))
-                        .arg(keys.checkpoint(ONLY_SHARD, projection, generation))
-                        .arg(keys.views(ONLY_SHARD, projection, generation) + key),
+                    MISSING
+                        .prepare_invoke()
+                        .key(keys.live(unit))
+                        .key(keys.checkpoint(unit, build))
+                        .key(&view)
+                        .key(keys.buckets(unit, build))
+                        .key(keys.index(unit, build, bucket_of(&name)))
+                        .arg(build.to_string())
+                        .arg(&name)
+                        .arg(bucket_of(&name)),
                 )
                 .await?;
-            if self.is_live(projection, generation, live)? {
-                return Ok(Found { position: number(position, 0)?, value });
+            let Some(state) = self.state_if_live(unit, build, live, state)? else { continue };
+            if verdict == "lost" {
+                return Err(Error::Lost);
             }
+            return self.found(unit, &state, value);
         }
-        Err(generation_keeps_changing())
+        Err(build_keeps_changing())
     }
 
-    /// Reads a part of a list: at most `limit` entries, the newest first, beginning after the member `after` or with the newest. What is
-    /// added meanwhile stands before, so pages neither repeat nor miss an entry.
-    pub async fn page(&self, projection: &str, list: &str, after: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let keys = &self.0.keys;
-        for _ in 0..GENERATION_CHANGES_MAX {
-            let generation = self.generation_seen(projection);
-            let (live, position, members, views): (Option<String>, Option<String>, Vec<String>, Vec<Bytes>) = self
-                .0
-                .connection
-                .repeatable(
-                    PAGE.prepare_invoke()
-                        .key(keys.generation(ONLY_SHARD, projection))
-                        .key(keys.checkpoint(ONLY_SHARD, projection, generation))
-                        .key(keys.list(ONLY_SHARD, projection, generation, list))
-                        .arg(generation)
-                        .arg(FIRST_GENERATION)
-                        .arg(keys.views(ONLY_SHARD, projection, generation))
-                        .arg(after.map_or_else(|| "+".to_owned(), |member| format!("({member}")))
-                        .arg(limit.min(PAGE_ENTRIES_MAX))
-                        .arg(POSITION_DIGITS + ":".len()),
-                )
-                .await?;
-            if self.is_live(projection, generation, live)? {
-                return Ok(Page { position: number(position, 0)?, entries: members.into_iter().zip(views).collect() });
-            }
-        }
-        Err(generation_keeps_changing())
+    fn found(&self, unit: Unit, state: &State, value: Option<Bytes>) -> Result<Found, Error> {
+        let stored = StoredView::from_bytes(value)?;
+        Ok(Found {
+            position: state.position,
+            value: stored.view,
+            may_be_stale: self.may_be_stale(unit, state),
+            parked: stored.parked.or((state.parked_from > 0).then_some(state.parked_from)),
+        })
     }
 
-    fn generation_seen(&self, projection: &str) -> u64 {
-        let seen = self.0.generations.read().unwrap_or_else(PoisonError::into_inner);
-        seen.get(projection).copied().unwrap_or(FIRST_GENERATION)
+    pub(crate) fn guess(&self, unit: Unit) -> BuildId {
+        let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&unit).map_or(BuildId::first(1), |seen| seen.build)
     }
 
-    fn is_live(&self, projection: &str, generation: u64, stored: Option<String>) -> Result<bool, Error> {
-        let live = number(stored, FIRST_GENERATION)?;
-        if live != generation {
-            self.0.generations.write().unwrap_or_else(PoisonError::into_inner).insert(projection.to_owned(), live);
+    /// The state of the build that was guessed, if it is the live one. Otherwise it is guessed better the next time.
+    pub(crate) fn state_if_live(
+        &self,
+        unit: Unit,
+        guess: BuildId,
+        live: Option<String>,
+        state: Option<String>,
+    ) -> Result<Option<State>, Error> {
+        let shard = unit.shard;
+        let nothing = Error::NotBuilt { shard, position: 0, complete_from: 0 };
+        let live: BuildId = live.ok_or(nothing.clone())?.parse()?;
+        if live != guess {
+            self.0.seen.write().unwrap_or_else(PoisonError::into_inner).insert(unit, Seen { build: live, position: 0 });
+            return Ok(None);
         }
-        Ok(live == generation)
+        let state: State = state.ok_or(nothing)?.parse()?;
+        if !state.is_complete() {
+            return Err(Error::NotBuilt { shard, position: state.position, complete_from: state.complete_from });
+        }
+        Ok(Some(state))
+    }
+
+    /// Whether anybody was answered from a later position of these views before. Remembers this one.
+    pub(crate) fn may_be_stale(&self, unit: Unit, state: &State) -> bool {
+        let furthest = {
+            let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
+            seen.get(&unit).map(|seen| seen.position)
+        };
+        if furthest.is_none_or(|furthest| furthest < state.position) {
+            let mut seen = self.0.seen.write().unwrap_or_else(PoisonError::into_inner);
+            let seen = seen.entry(unit).or_insert(Seen { build: BuildId::first(1), position: 0 });
+            seen.position = seen.position.max(state.position);
+        }
+        state.position < state.fresh_from || furthest.is_some_and(|furthest| state.position < furthest)
     }
 }
 
-fn generation_keeps_changing() -> Error {
-    Error::Unavailable("the live generation keeps changing".to_owned())
-}
-
-pub(crate) fn number(stored: Option<String>, absent: u64) -> Result<u64, Error> {
-    stored.map_or(Ok(absent), |digits| digits.parse().map_err(|_| Error::Corrupt("a number that is none")))
+pub(crate) fn build_keeps_changing() -> Error {
+    Error::Unavailable("the live views keep changing".to_owned())
 }

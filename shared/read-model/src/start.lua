@@ -1,28 +1,40 @@
 #!lua
--- Makes a new, empty generation the live one, and remembers the old one for removal. Everything is checked before the first write.
+-- Begins a new, empty build. Everything is checked before the first write.
 --
--- KEYS: pointer to the live generation, log id, generations to be removed, checkpoint of the new generation
--- ARGV: old generation, first generation, log id, new generation
+-- KEYS: log id, live build, roles, builds, state of the new build, bitmap of its index's buckets
+-- ARGV: log id, new build, its state, its role ('live' or another), the live build before ('' for none), the last bucket's number
 
-local log = redis.call('GET', KEYS[2])
-if log and log ~= ARGV[3] then
+local log = redis.call('GET', KEYS[1])
+if log and log ~= ARGV[1] then
   return 'foreign'
 end
-if (redis.call('GET', KEYS[1]) or ARGV[2]) ~= ARGV[1] then
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[5] then
   return 'moved'
 end
-if redis.call('EXISTS', KEYS[4]) == 1 then
+if redis.call('EXISTS', KEYS[5], KEYS[6]) ~= 0 or redis.call('SISMEMBER', KEYS[4], ARGV[2]) == 1 then
   return 'taken'
 end
-local found = redis.call('TYPE', KEYS[3]).ok
-if found ~= 'none' and found ~= 'set' then
-  return 'corrupt'
+for _, expected in ipairs({{KEYS[3], 'hash'}, {KEYS[4], 'set'}}) do
+  local found = redis.call('TYPE', expected[1]).ok
+  if found ~= 'none' and found ~= expected[2] then
+    return 'corrupt'
+  end
 end
-if not (redis.acl_check_cmd('SET', KEYS[1], '') and redis.acl_check_cmd('SADD', KEYS[3], '')) then
-  return 'forbidden'
+for _, command in ipairs({{'SET', KEYS[2], ''}, {'SADD', KEYS[4], ''}, {'HSET', KEYS[3], '', ''}, {'SETBIT', KEYS[6], '0', '0'}}) do
+  if not redis.acl_check_cmd(unpack(command)) then
+    return 'forbidden'
+  end
 end
 
-redis.call('SADD', KEYS[3], ARGV[1])
-redis.call('SET', KEYS[4], '0')
-redis.call('SET', KEYS[1], ARGV[4])
+if not log then
+  redis.call('SET', KEYS[1], ARGV[1])
+end
+redis.call('SADD', KEYS[4], ARGV[2])
+redis.call('SET', KEYS[5], ARGV[3])
+redis.call('SETBIT', KEYS[6], ARGV[6], 0)
+if ARGV[4] == 'live' then
+  redis.call('SET', KEYS[2], ARGV[2])
+else
+  redis.call('HSET', KEYS[3], ARGV[4], ARGV[2])
+end
 return 'done'

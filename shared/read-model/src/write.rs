@@ -1,15 +1,20 @@
 //! The writing half of the read model: for the projector only.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
-use redis::cmd;
+use futures::future::try_join_all;
+use redis::{Script, cmd};
 use uuid::Uuid;
 
 use crate::connection::Connection;
-use crate::keys::{Keys, ONLY_SHARD};
-use crate::{Checkpoint, Error, ReadModel};
+use crate::keys::Keys;
+use crate::{BuildId, Error, ReadModel, StoredView, Unit};
 
 /// The most views that are loaded with one command; more are loaded with several.
 pub const VIEWS_PER_LOAD_MAX: usize = 500;
+
+static SETTINGS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settings.lua")));
 
 /// Writes the read model of the log that it was made for, and no other's. Cheap to clone.
 #[derive(Clone)]
@@ -22,35 +27,41 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn new(model: ReadModel, log_id: Uuid) -> Self {
         let options = model.0.options;
-        let connection = Connection::new(model.0.client.clone(), &options, options.write_timeout);
+        let connection = Connection::new(model.0.servers.clone(), &options, options.write_timeout);
         Self { model, log_id, connection }
     }
 
-    /// Says in the read model which log it belongs to, if it belongs to none yet. Reads need that before the first event is applied.
+    /// The reading half.
+    pub fn model(&self) -> &ReadModel {
+        &self.model
+    }
+
+    /// Says in every shard which log it belongs to and how many shards there are, where that is not said yet, and checks it where it is.
     pub async fn claim(&self) -> Result<(), Error> {
-        let key = self.keys().log_id(ONLY_SHARD);
-        let _: Option<String> =
-            self.connection.repeatable(cmd("SET").arg(&key).arg(self.log_id.to_string()).arg("NX")).await?;
-        self.check_log_id().await
+        try_join_all((0..self.model.shards()).map(|shard| self.claim_shard(shard))).await.map(drop)
     }
 
-    /// Reads where a projection stands, or [`Error::ForeignLog`] where the read model is another log's.
-    pub async fn read_checkpoint(&self, projection: &str) -> Result<Checkpoint, Error> {
-        self.check_log_id().await?;
-        self.model.read_checkpoint(projection).await
-    }
-
-    async fn check_log_id(&self) -> Result<(), Error> {
-        match self.model.log_id().await? {
-            Some(id) if id != self.log_id => Err(Error::ForeignLog),
-            _ => Ok(()),
+    async fn claim_shard(&self, shard: u16) -> Result<(), Error> {
+        let (keys, shards) = (self.keys(), self.model.shards().to_string());
+        let mut claims = [(keys.read_shards(shard), shards), (keys.log_id(shard), self.log_id.to_string())];
+        for (key, value) in &mut claims {
+            let _: Option<String> = self.connection.repeatable(cmd("SET").arg(&*key).arg(&*value).arg("NX")).await?;
+            *value = self.connection.repeatable(cmd("GET").arg(&*key)).await?;
         }
+        let [(_, shards), (_, log_id)] = claims;
+        if log_id != self.log_id.to_string() {
+            return Err(Error::ForeignLog);
+        }
+        self.model.check_shards(&shards)
     }
 
-    /// Whether Redis is one that the read model is safe in: an eviction could take the checkpoint and leave the views, which would then
-    /// be counted twice.
-    pub async fn check_settings(&self) -> Result<(), Error> {
-        let memory: String = match self.connection.repeatable(cmd("INFO").arg("memory")).await {
+    /// Whether Redis is one that the read model is safe in: an eviction takes views away.
+    pub async fn check_settings(&self, shard: u16) -> Result<(), Error> {
+        let memory: String = match self
+            .connection
+            .repeatable(SETTINGS.prepare_invoke().key(self.keys().log_id(shard)))
+            .await
+        {
             Err(Error::Refused(_)) => return Ok(()),
             answer => answer?,
         };
@@ -61,22 +72,19 @@ impl Writer {
         }
     }
 
-    /// Loads views of a generation, in the order of the keys. They may be from after a checkpoint that was read before: then
-    /// [`Writer::apply`] from that checkpoint writes nothing.
-    pub async fn load_views(
-        &self,
-        projection: &str,
-        generation: u64,
-        keys: &[String],
-    ) -> Result<Vec<Option<Bytes>>, Error> {
-        let prefix = self.keys().views(ONLY_SHARD, projection, generation);
+    /// Loads views of a build, in the order of the keys. They may be from after a state that was read before: then [`Writer::apply`] from
+    /// that state writes nothing.
+    pub async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error> {
+        let prefix = self.keys().views(unit, build);
         let mut views = Vec::with_capacity(keys.len());
         for keys in keys.chunks(VIEWS_PER_LOAD_MAX) {
             let mut command = cmd("MGET");
             for key in keys {
                 command.arg(format!("{prefix}{key}"));
             }
-            views.extend(self.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?);
+            for stored in self.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await? {
+                views.push(StoredView::from_bytes(stored)?);
+            }
         }
         Ok(views)
     }

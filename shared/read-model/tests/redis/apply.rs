@@ -1,27 +1,27 @@
 use redis::cmd;
-use tally_read_model::{Applied, Checkpoint, Error, ViewChange, list_member};
+use tally_read_model::{Applied, Batch, DigestChange, Error, ParkedChange, State, StoredView, ViewChange, list_member};
 use tally_servers::Redis;
 use uuid::Uuid;
 
-use crate::support::{START, at, fixture, gone, listed, on, view};
+use crate::support::{FIRST, P, START, again, at, fixture, gone, listed, on, stored, view};
 
 #[tokio::test]
 async fn views_lists_and_checkpoint_move_together() {
-    let f = fixture().await;
+    let f = fixture().await.begun().await;
     let first = [listed("a", "a1", "l", 1), view("b", "b1")];
-    assert_eq!(f.writer.apply("p", START, 2, &first).await.unwrap(), Applied::Done);
+    assert_eq!(f.apply(START, 2, &first).await.unwrap(), Applied::Done);
 
     let a = f.model.get("p", "a").await.unwrap();
     assert_eq!((a.position, a.value.unwrap().as_ref()), (2, b"a1".as_slice()));
     assert_eq!(f.model.page("p", "l", None, 10).await.unwrap().entries.len(), 1);
-    assert_eq!(f.writer.read_checkpoint("p").await.unwrap(), at(2));
+    assert_eq!(f.model.read_checkpoint(P).await.unwrap().state, at(2));
 
     let moved = ViewChange {
         lists_removed: vec![("l".into(), list_member(1, "a"))],
         lists_added: vec![("m".into(), list_member(1, "a"))],
-        ..view("a", "a2")
+        ..again("a", "a2")
     };
-    assert_eq!(f.writer.apply("p", at(2), 3, &[moved, gone("b")]).await.unwrap(), Applied::Done);
+    assert_eq!(f.apply(at(2), 3, &[moved, gone("b")]).await.unwrap(), Applied::Done);
 
     assert_eq!(f.model.page("p", "l", None, 10).await.unwrap().entries, []);
     let m = f.model.page("p", "m", None, 10).await.unwrap();
@@ -32,52 +32,41 @@ async fn views_lists_and_checkpoint_move_together() {
 
 #[tokio::test]
 async fn a_batch_that_rests_on_another_position_writes_nothing() {
-    let mut f = fixture().await;
-    f.writer.apply("p", START, 5, &[listed("a", "1", "l", 1)]).await.unwrap();
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 5, &[listed("a", "1", "l", 1)]).await.unwrap();
     let before = f.everything().await;
-    let batch = [view("a", "2"), listed("b", "2", "l", 6), gone("a")];
+    let batch = [again("a", "2"), listed("b", "2", "l", 6)];
     for stale in [START, at(4), at(6)] {
-        assert_eq!(f.writer.apply("p", stale, 7, &batch).await.unwrap(), Applied::Moved(at(5)));
+        assert_eq!(f.apply(stale, 7, &batch).await.unwrap(), Applied::Moved);
     }
     assert_eq!(f.everything().await, before);
 }
 
 #[tokio::test]
-async fn a_batch_for_another_generation_writes_nothing() {
-    let mut f = fixture().await;
-    f.writer.apply("p", START, 5, &[view("a", "1")]).await.unwrap();
-    assert_eq!(f.writer.start_generation("p").await.unwrap(), (1, 2));
-    let before = f.everything().await;
-    let new = Checkpoint { generation: 2, position: 0 };
-    assert_eq!(f.writer.apply("p", at(5), 6, &[view("a", "2")]).await.unwrap(), Applied::Moved(new));
-    assert_eq!(f.everything().await, before);
-}
-
-#[tokio::test]
 async fn positions_that_a_double_confuses_are_told_apart() {
-    let f = fixture().await;
+    let f = fixture().await.begun().await;
     let (large, next) = (1 << 53, (1 << 53) + 1);
-    f.writer.apply("p", START, next, &[view("a", "1")]).await.unwrap();
-    assert_eq!(f.writer.apply("p", at(large), next + 1, &[]).await.unwrap(), Applied::Moved(at(next)));
-    assert_eq!(f.writer.apply("p", at(next), i64::MAX as u64, &[]).await.unwrap(), Applied::Done);
+    f.apply(START, next, &[view("a", "1")]).await.unwrap();
+    assert_eq!(f.apply(at(large), next + 1, &[]).await.unwrap(), Applied::Moved);
+    assert_eq!(f.apply(at(next), i64::MAX as u64, &[]).await.unwrap(), Applied::Done);
     assert_eq!(f.model.get("p", "a").await.unwrap().position, i64::MAX as u64);
 }
 
 #[tokio::test]
 async fn a_batch_without_changes_still_moves_the_checkpoint() {
-    let f = fixture().await;
-    assert_eq!(f.writer.apply("p", START, 9, &[]).await.unwrap(), Applied::Done);
-    assert_eq!(f.writer.read_checkpoint("p").await.unwrap(), at(9));
+    let f = fixture().await.begun().await;
+    assert_eq!(f.apply(START, 9, &[]).await.unwrap(), Applied::Done);
+    assert_eq!(f.model.read_checkpoint(P).await.unwrap().state, at(9));
 }
 
 #[tokio::test]
 async fn any_bytes_and_any_key_come_back_as_they_were() {
-    let f = fixture().await;
+    let f = fixture().await.begun().await;
     let keys = ["{x}", "a:b", "a b", "ä", "*", "1:view:2"];
     let bytes: Vec<u8> = (0..=255).collect();
-    let changes: Vec<_> = keys.iter().map(|key| ViewChange { value: Some(bytes.clone()), ..view(key, "") }).collect();
-    f.writer.apply("p", START, 1, &changes).await.unwrap();
-    f.writer.apply("p", at(1), 2, &[view("empty", "")]).await.unwrap();
+    let changes: Vec<_> = keys.iter().map(|key| ViewChange { now: StoredView { view: Some(bytes.clone().into()), parked: None }, ..view(key, "") }).collect();
+    f.apply(START, 1, &changes).await.unwrap();
+    f.apply(at(1), 2, &[view("empty", "")]).await.unwrap();
     for key in keys {
         assert_eq!(f.model.get("p", key).await.unwrap().value.unwrap(), bytes, "{key}");
     }
@@ -86,27 +75,28 @@ async fn any_bytes_and_any_key_come_back_as_they_were() {
 
 #[tokio::test]
 async fn a_batch_of_many_thousand_views_is_one_step() {
-    let f = fixture().await;
+    let f = fixture().await.begun().await;
     let keys: Vec<String> = (0..20_000).map(|n| format!("k{n}")).collect();
     let changes: Vec<_> = keys.iter().map(|key| listed(key, key, "l", 1)).collect();
-    assert_eq!(f.writer.apply("p", START, 1, &changes).await.unwrap(), Applied::Done);
-    let views = f.writer.load_views("p", 1, &keys).await.unwrap();
-    assert!(keys.iter().zip(views).all(|(key, view)| view.unwrap() == key.as_bytes()));
+    assert_eq!(f.apply(START, 1, &changes).await.unwrap(), Applied::Done);
+    let views = f.writer.load_views(P, FIRST, &keys).await.unwrap();
+    assert!(keys.iter().zip(views).all(|(key, view)| view == stored(key)));
 }
 
 #[tokio::test]
 async fn two_writers_at_once_count_every_event_once() {
-    let f = fixture().await;
+    let f = fixture().await.begun().await;
     let count = async |writer: tally_read_model::Writer| loop {
-        let from = writer.read_checkpoint("p").await.unwrap();
+        let from = writer.model().read_checkpoint(P).await.unwrap().state;
         if from.position == 200 {
             return;
         }
-        let count: u64 = match writer.load_views("p", from.generation, &["n".into()]).await.unwrap().remove(0) {
-            Some(view) => str::from_utf8(&view).unwrap().parse().unwrap(),
-            None => 0,
-        };
-        writer.apply("p", from, from.position + 1, &[view("n", &(count + 1).to_string())]).await.unwrap();
+        let before = writer.load_views(P, FIRST, &["n".into()]).await.unwrap().remove(0);
+        let count: u64 = before.view.as_ref().map_or(0, |view| str::from_utf8(view).unwrap().parse().unwrap());
+        let change = ViewChange { was_stored: before != StoredView::default(), ..view("n", &(count + 1).to_string()) };
+        let batch = Batch { views: vec![change], ..Batch::default() };
+        let to = State { position: from.position + 1, ..from };
+        writer.apply(P, FIRST, None, (&from, &to), &batch).await.unwrap();
     };
     let other = f.model.writer(f.log_id);
     tokio::join!(count(f.writer.clone()), count(other.clone()), count(other));
@@ -117,16 +107,16 @@ async fn two_writers_at_once_count_every_event_once() {
 async fn another_logs_projector_writes_nothing() {
     let mut f = fixture().await;
     assert_eq!(f.model.log_id().await.unwrap(), None);
-    f.writer.apply("p", START, 1, &[view("a", "1")]).await.unwrap();
+    f.begin(P).await;
     assert_eq!(f.model.log_id().await.unwrap(), Some(f.log_id));
 
     let before = f.everything().await;
     let foreign = f.model.writer(Uuid::new_v4());
+    let batch = Batch { views: vec![view("a", "2")], ..Batch::default() };
     assert_eq!(foreign.claim().await, Err(Error::ForeignLog));
-    assert_eq!(foreign.apply("p", at(1), 2, &[view("a", "2")]).await, Err(Error::ForeignLog));
-    assert_eq!(foreign.apply("q", START, 2, &[view("a", "2")]).await, Err(Error::ForeignLog));
-    assert_eq!(foreign.start_generation("p").await, Err(Error::ForeignLog));
-    assert_eq!(foreign.read_checkpoint("p").await, Err(Error::ForeignLog));
+    assert_eq!(foreign.apply(P, FIRST, None, (&at(0), &at(2)), &batch).await, Err(Error::ForeignLog));
+    assert_eq!(foreign.start_build(P, Some(FIRST), FIRST, &START, None).await, Err(Error::ForeignLog));
+    assert_eq!(foreign.look(P).await, Err(Error::ForeignLog));
     assert_eq!(f.everything().await, before);
 }
 
@@ -142,25 +132,113 @@ async fn a_claimed_read_model_says_whose_it_is_before_anything_is_applied() {
 async fn a_redis_that_forgot_its_scripts_is_taught_them_again() {
     // Its own: forgetting is felt by all that use a server.
     let redis = Redis::temporary().await.unwrap();
-    let mut f = on(&redis).await;
-    f.writer.apply("p", START, 1, &[listed("a", "1", "l", 1)]).await.unwrap();
+    let mut f = on(&redis).await.begun().await;
+    f.apply(START, 1, &[listed("a", "1", "l", 1)]).await.unwrap();
     f.model.page("p", "l", None, 1).await.unwrap();
     cmd("SCRIPT").arg("FLUSH").exec_async(&mut f.raw).await.unwrap();
-    assert_eq!(f.writer.apply("p", at(1), 2, &[]).await.unwrap(), Applied::Done);
+    assert_eq!(f.apply(at(1), 2, &[]).await.unwrap(), Applied::Done);
     assert_eq!(f.model.page("p", "l", None, 1).await.unwrap().position, 2);
 }
 
 #[tokio::test]
-async fn a_flushed_redis_begins_anew() {
-    let mut f = fixture().await;
-    f.writer.apply("p", START, 5, &[view("a", "1")]).await.unwrap();
-    f.writer.start_generation("p").await.unwrap();
+async fn after_everything_is_gone_nothing_is_applied_to_what_was() {
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 5, &[view("a", "1")]).await.unwrap();
     for key in f.everything().await.into_keys() {
         cmd("DEL").arg(key).exec_async(&mut f.raw).await.unwrap();
     }
-    let stale = Checkpoint { generation: 2, position: 0 };
-    assert_eq!(f.writer.apply("p", stale, 6, &[view("a", "2")]).await.unwrap(), Applied::Moved(START));
+    assert_eq!(f.apply(at(5), 6, &[again("a", "2")]).await.unwrap(), Applied::Moved);
     assert_eq!(f.everything().await.len(), 0);
-    assert_eq!(f.writer.apply("p", START, 6, &[view("a", "2")]).await.unwrap(), Applied::Done);
-    assert_eq!(f.model.log_id().await.unwrap(), Some(f.log_id));
+    assert!(matches!(f.model.get("p", "a").await, Err(Error::NotBuilt { .. })), "nobody says that there is no such view");
+}
+
+#[tokio::test]
+async fn only_the_owner_of_a_unit_applies() {
+    let mut f = fixture().await.begun().await;
+    let lasts = std::time::Duration::from_secs(60);
+    let batch = Batch { views: vec![view("a", "1")], ..Batch::default() };
+    let apply = async |owner, position| {
+        let (from, to) = (at(position), at(position + 1));
+        f.writer.apply(P, FIRST, Some(owner), (&from, &to), &batch).await.unwrap()
+    };
+    assert_eq!(apply("one", 0).await, Applied::NotOwner, "nobody owns it");
+    assert_eq!(f.writer.tend(0, &[("p", 1, true)], "one", lasts).await.unwrap(), [true]);
+    assert_eq!(f.writer.tend(0, &[("p", 1, true)], "other", lasts).await.unwrap(), [false]);
+    assert_eq!(apply("other", 0).await, Applied::NotOwner);
+    assert_eq!(apply("one", 0).await, Applied::Done);
+    assert_eq!(f.writer.tend(0, &[("p", 1, false)], "one", lasts).await.unwrap(), [false]);
+    assert_eq!(f.writer.tend(0, &[("p", 1, true)], "other", lasts).await.unwrap(), [true]);
+    let again = Batch { views: vec![again("a", "2")], ..Batch::default() };
+    assert_eq!(f.writer.apply(P, FIRST, Some("one"), (&at(1), &at(2)), &again).await, Ok(Applied::NotOwner));
+    assert_eq!(f.everything().await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_view_that_was_evicted_is_noticed_by_whoever_reads_or_writes_it() {
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 1, &[listed("a", "1", "l", 1), view("b", "1")]).await.unwrap();
+    cmd("DEL").arg(f.key("p:1:view:a")).exec_async(&mut f.raw).await.unwrap();
+
+    assert_eq!(f.model.get("p", "a").await, Err(Error::Lost));
+    assert_eq!(f.model.page("p", "l", None, 9).await, Err(Error::Lost));
+    let before = f.everything().await;
+    for change in [view("a", "2"), again("a", "2"), gone("a")] {
+        assert_eq!(f.apply(at(1), 2, &[again("b", "2"), change]).await, Ok(Applied::Lost(vec!["va".into()])));
+    }
+    assert_eq!(f.everything().await, before);
+    assert_eq!(f.model.get("p", "b").await.unwrap().value.unwrap(), "1", "the others are read as ever");
+    assert_eq!(f.model.get("p", "c").await.unwrap().value, None, "and what was never there is not lost");
+}
+
+#[tokio::test]
+async fn a_list_or_a_part_of_the_index_that_was_evicted_is_noticed() {
+    for (pattern, name) in [("p:1:list:l", "ll"), ("p:1:index:*", "index"), ("p:1:buckets", "buckets")] {
+        let mut f = fixture().await.begun().await;
+        f.apply(START, 1, &[listed("a", "1", "l", 1)]).await.unwrap();
+        let keys: Vec<String> = cmd("KEYS").arg(f.key(pattern)).query_async(&mut f.raw).await.unwrap();
+        cmd("DEL").arg(keys).exec_async(&mut f.raw).await.unwrap();
+        let scanned = f.writer.scan(P, FIRST, (0, 8192), false).await.unwrap();
+        assert!(scanned.lost.iter().any(|lost| lost == name), "{pattern}: {:?}", scanned.lost);
+        if pattern != "p:1:index:*" {
+            let page = f.model.page("p", "l", None, 9).await;
+            assert!(page == Err(Error::Lost) || page.is_ok_and(|page| page.entries.len() == 1), "{pattern}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn parked_events_and_digests_move_with_the_views() {
+    let f = fixture().await.begun().await;
+    let marked = ViewChange { now: StoredView { parked: Some(3), ..stored("a") }, ..view("a", "") };
+    let batch = Batch {
+        views: vec![marked],
+        parked: vec![ParkedChange { position: 3, record: Some("why".into()) }],
+        digests: vec![DigestChange { range: 0, digest: 0xab }],
+    };
+    assert_eq!(f.writer.apply(P, FIRST, None, (&START, &at(5)), &batch).await.unwrap(), Applied::Done);
+    let found = f.model.get("p", "a").await.unwrap();
+    assert_eq!((found.value.unwrap().as_ref(), found.parked), (b"a".as_slice(), Some(3)));
+    assert_eq!(f.writer.parked(P, FIRST).await.unwrap(), [(3, "why".to_owned())].into());
+    assert_eq!(f.writer.digests(P, FIRST).await.unwrap(), [(0, 0xab)].into());
+
+    let mended = Batch {
+        views: vec![again("a", "a2")],
+        parked: vec![ParkedChange { position: 3, record: None }],
+        digests: Vec::new(),
+    };
+    let edited = State { edits: 1, ..at(5) };
+    assert_eq!(f.writer.apply(P, FIRST, None, (&at(5), &edited), &mended).await.unwrap(), Applied::Done);
+    assert_eq!(f.model.get("p", "a").await.unwrap().parked, None);
+    assert_eq!(f.writer.parked_count(P, FIRST).await.unwrap(), 0);
+    assert_eq!(f.apply(at(5), 6, &[]).await.unwrap(), Applied::Moved, "whoever began before has to look again");
+}
+
+#[tokio::test]
+async fn a_number_of_shards_that_is_not_the_stored_one_is_refused_by_name() {
+    let f = fixture().await.begun().await;
+    let options = tally_read_model::Options { read_shards: 2, ..crate::support::PATIENT };
+    let other = tally_read_model::ReadModel::connect(&f.url, &f.log, options).unwrap();
+    let expected = Error::Layout { stored: 1, configured: 2 };
+    assert_eq!(other.log_id().await, Err(expected.clone()));
+    assert_eq!(other.writer(f.log_id).claim().await, Err(expected));
 }

@@ -1,8 +1,10 @@
-use tally_read_model::Bell;
+use tally_read_model::{Batch, Bell, Unit};
 use tally_servers::Redis;
 use tokio::time::timeout;
 
-use crate::support::{DEADLINE, START, at, fixture, on};
+use crate::support::{DEADLINE, FIRST, P, START, at, fixture, on};
+
+const Q: Unit = Unit { projection: "q", shard: 0 };
 
 async fn next(bell: &mut Bell) -> Option<u64> {
     timeout(DEADLINE, bell.next()).await.expect("the bell did not ring")
@@ -16,22 +18,23 @@ async fn hearing(mut bell: Bell) -> Bell {
 
 #[tokio::test]
 async fn an_applied_batch_rings_its_projections_bell_and_no_other() {
-    let f = fixture().await;
-    let mut p = hearing(f.model.subscribe("p")).await;
-    let mut q = hearing(f.model.subscribe("q")).await;
-    f.writer.apply("p", START, 7, &[]).await.unwrap();
+    let f = fixture().await.begun().await;
+    let mut p = hearing(f.model.subscribe(P)).await;
+    let mut q = hearing(f.model.subscribe(Q)).await;
+    f.apply(START, 7, &[]).await.unwrap();
     assert_eq!(next(&mut p).await, Some(7));
-    f.writer.apply("q", START, 3, &[]).await.unwrap();
+    f.begin(Q).await;
+    f.writer.apply(Q, FIRST, None, (&START, &at(3)), &Batch::default()).await.unwrap();
     assert_eq!(next(&mut q).await, Some(3), "p's ring came here");
 }
 
 #[tokio::test]
 async fn a_batch_that_was_not_applied_does_not_ring() {
-    let f = fixture().await;
-    f.writer.apply("p", START, 7, &[]).await.unwrap();
-    let mut bell = hearing(f.model.subscribe("p")).await;
-    f.writer.apply("p", START, 8, &[]).await.unwrap();
-    f.writer.apply("p", at(7), 9, &[]).await.unwrap();
+    let f = fixture().await.begun().await;
+    f.apply(START, 7, &[]).await.unwrap();
+    let mut bell = hearing(f.model.subscribe(P)).await;
+    f.apply(START, 8, &[]).await.unwrap();
+    f.apply(at(7), 9, &[]).await.unwrap();
     assert_eq!(next(&mut bell).await, Some(9));
 }
 

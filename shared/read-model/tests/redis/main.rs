@@ -4,7 +4,8 @@
 
 mod apply;
 mod bell;
-mod generation;
+mod builds;
+mod cluster;
 mod outage;
 mod read;
 mod refusal;

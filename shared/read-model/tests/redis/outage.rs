@@ -4,7 +4,7 @@ use redis::cmd;
 use tally_read_model::{Error, Options, ReadModel};
 use tally_servers::Redis;
 
-use crate::support::{START, at, listed, on};
+use crate::support::{FIRST, P, START, at, listed, on};
 
 /// Redis away is told at once, not after a time-out.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -12,8 +12,8 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 #[tokio::test]
 async fn while_redis_is_away_everything_is_unavailable_at_once_and_afterwards_nothing() {
     let redis = Redis::temporary().await.unwrap();
-    let f = on(&redis).await;
-    f.writer.apply("p", START, 5, &[listed("a", "1", "l", 1)]).await.unwrap();
+    let f = on(&redis).await.begun().await;
+    f.apply(START, 5, &[listed("a", "1", "l", 1)]).await.unwrap();
     f.model.page("p", "l", None, 9).await.unwrap();
     redis.kill().await.unwrap();
 
@@ -23,8 +23,8 @@ async fn while_redis_is_away_everything_is_unavailable_at_once_and_afterwards_no
             f.model.get("p", "a").await.map(drop).unwrap_err(),
             f.model.page("p", "l", None, 9).await.map(drop).unwrap_err(),
             f.model.ping().await.unwrap_err(),
-            f.writer.apply("p", at(5), 6, &[]).await.map(drop).unwrap_err(),
-            f.writer.load_views("p", 1, &["a".into()]).await.map(drop).unwrap_err(),
+            f.apply(at(5), 6, &[]).await.map(drop).unwrap_err(),
+            f.writer.load_views(P, FIRST, &["a".into()]).await.map(drop).unwrap_err(),
         ];
         assert!(began.elapsed() < AT_ONCE);
         for error in errors {
@@ -37,15 +37,15 @@ async fn while_redis_is_away_everything_is_unavailable_at_once_and_afterwards_no
     let found = f.model.get("p", "a").await.unwrap();
     assert_eq!((found.position, found.value.unwrap().as_ref()), (5, b"1".as_slice()));
     assert_eq!(f.model.page("p", "l", None, 9).await.unwrap().entries.len(), 1);
-    assert_eq!(f.writer.read_checkpoint("p").await.unwrap(), at(5));
-    f.writer.apply("p", at(5), 6, &[]).await.unwrap();
+    assert_eq!(f.model.read_checkpoint(P).await.unwrap().state, at(5));
+    f.apply(at(5), 6, &[]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_read_after_an_unnoticed_restart_succeeds() {
     let redis = Redis::temporary().await.unwrap();
-    let f = on(&redis).await;
-    f.writer.apply("p", START, 5, &[]).await.unwrap();
+    let f = on(&redis).await.begun().await;
+    f.apply(START, 5, &[]).await.unwrap();
     f.model.ping().await.unwrap();
     redis.kill().await.unwrap();
     redis.restart().await.unwrap();
@@ -55,10 +55,10 @@ async fn a_read_after_an_unnoticed_restart_succeeds() {
 #[tokio::test]
 async fn a_redis_that_does_not_answer_is_unavailable_within_the_time_outs() {
     let redis = Redis::temporary().await.unwrap();
-    let f = on(&redis).await;
+    let f = on(&redis).await.begun().await;
     let options = Options { read_timeout: Duration::from_millis(200), ..Options::default() };
     let model = ReadModel::connect(&f.url, &f.log, options).unwrap();
-    f.writer.apply("p", START, 5, &[]).await.unwrap();
+    f.apply(START, 5, &[]).await.unwrap();
     model.ping().await.unwrap();
     redis.pause().unwrap();
 
@@ -77,7 +77,7 @@ async fn a_redis_that_does_not_answer_is_unavailable_within_the_time_outs() {
 #[tokio::test]
 async fn a_password_that_is_put_right_is_enough() {
     let redis = Redis::temporary().await.unwrap();
-    let mut f = on(&redis).await;
+    let mut f = on(&redis).await.begun().await;
     let (_, address) = f.url.split_once('@').unwrap();
     let wrong = ReadModel::connect(&format!("redis://:hunter2@{address}"), &f.log, Options::default()).unwrap();
     for _ in 0..2 {
@@ -90,11 +90,11 @@ async fn a_password_that_is_put_right_is_enough() {
 #[tokio::test]
 async fn an_error_tells_no_host_no_key_and_no_password() {
     let redis = Redis::temporary().await.unwrap();
-    let mut f = on(&redis).await;
+    let mut f = on(&redis).await.begun().await;
     let mut errors = Vec::new();
     f.raw_set("p:1:list:secretlist", "no list").await;
     errors.push(f.model.page("p", "secretlist", None, 1).await.unwrap_err());
-    errors.push(f.writer.apply("p", START, 1, &[listed("a", "1", "secretlist", 1)]).await.unwrap_err());
+    errors.push(f.apply(START, 1, &[listed("a", "1", "secretlist", 1)]).await.unwrap_err());
     let (_, address) = f.url.split_once('@').unwrap();
     let wrong = |url: String| ReadModel::connect(&url, &f.log, Options::default());
     errors.push(wrong(format!("redis://:hunter2@{address}")).unwrap().ping().await.unwrap_err());

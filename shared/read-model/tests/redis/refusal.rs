@@ -4,35 +4,36 @@ use redis::cmd;
 use tally_read_model::{Error, ReadModel};
 use tally_servers::Redis;
 
-use crate::support::{Fixture, PATIENT, START, at, fixture, listed, on, view};
+use crate::support::{Fixture, PATIENT, START, again, at, fixture, listed, on, view};
 
 async fn apply_leaves_nothing(f: &mut Fixture) -> Error {
     let before = f.everything().await;
-    let batch = [view("b", "2"), listed("a", "2", "l", 6), view("c", "2")];
-    let refused = f.writer.apply("p", at(5), 7, &batch).await.unwrap_err();
+    let batch = [again("b", "2"), listed("a", "2", "l", 6), view("c", "2")];
+    let refused = f.apply(at(5), 7, &batch).await.unwrap_err();
     assert_eq!(f.everything().await, before);
     refused
 }
 
 #[tokio::test]
 async fn a_list_of_another_type() {
-    let mut f = fixture().await;
-    f.writer.apply("p", START, 5, &[view("b", "1")]).await.unwrap();
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 5, &[view("b", "1")]).await.unwrap();
     f.raw_set("p:1:list:l", "no list").await;
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Corrupt("a key of another type"));
 }
 
 #[tokio::test]
 async fn a_view_of_another_type() {
-    let mut f = fixture().await;
-    f.writer.apply("p", START, 5, &[view("b", "1")]).await.unwrap();
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 5, &[view("b", "1")]).await.unwrap();
     cmd("RPUSH").arg(f.key("p:1:view:c")).arg("no string").exec_async(&mut f.raw).await.unwrap();
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Corrupt("a key of another type"));
 }
 
 #[tokio::test]
 async fn a_checkpoint_of_another_type() {
-    let mut f = fixture().await;
+    let mut f = fixture().await.begun().await;
+    cmd("DEL").arg(f.key("p:1:checkpoint")).exec_async(&mut f.raw).await.unwrap();
     cmd("RPUSH").arg(f.key("p:1:checkpoint")).arg("5").exec_async(&mut f.raw).await.unwrap();
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Corrupt("a key of another type"));
 }
@@ -40,36 +41,38 @@ async fn a_checkpoint_of_another_type() {
 #[tokio::test]
 async fn out_of_memory() {
     let redis = Redis::temporary().await.unwrap();
-    let mut f = on(&redis).await;
-    f.writer.apply("p", START, 5, &[listed("b", "1", "l", 1)]).await.unwrap();
+    let mut f = on(&redis).await.begun().await;
+    f.apply(START, 5, &[listed("b", "1", "m", 1)]).await.unwrap();
     cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).exec_async(&mut f.raw).await.unwrap();
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Unavailable("OOM".into()));
-    assert_eq!(f.writer.start_generation("p").await, Err(Error::Unavailable("OOM".into())));
-    assert_eq!(f.model.page("p", "l", None, 9).await.unwrap().position, 5, "reading goes on");
+    let next = tally_read_model::BuildId::first(2);
+    let started = f.writer.start_build(crate::support::P, Some(crate::support::FIRST), next, &START, None).await;
+    assert_eq!(started, Err(Error::Unavailable("OOM".into())));
+    assert_eq!(f.model.page("p", "m", None, 9).await.unwrap().position, 5, "reading goes on");
 
     cmd("CONFIG").arg("SET").arg("maxmemory").arg(0).exec_async(&mut f.raw).await.unwrap();
-    f.writer.apply("p", at(5), 6, &[]).await.unwrap();
+    f.apply(at(5), 6, &[]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_replica() {
     let (primary, redis) = (Redis::temporary().await.unwrap(), Redis::temporary().await.unwrap());
-    let mut f = on(&redis).await;
-    f.writer.apply("p", START, 5, &[listed("b", "1", "l", 1)]).await.unwrap();
+    let mut f = on(&redis).await.begun().await;
+    f.apply(START, 5, &[listed("b", "1", "m", 1)]).await.unwrap();
     // Its primary never lets it in, so it keeps what it has.
     cmd("REPLICAOF").arg("127.0.0.1").arg(primary.port()).exec_async(&mut f.raw).await.unwrap();
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Unavailable("READONLY".into()));
-    assert_eq!(f.model.page("p", "l", None, 9).await.unwrap().position, 5, "reading goes on");
+    assert_eq!(f.model.page("p", "m", None, 9).await.unwrap().position, 5, "reading goes on");
 
     cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut f.raw).await.unwrap();
-    f.writer.apply("p", at(5), 6, &[]).await.unwrap();
+    f.apply(at(5), 6, &[]).await.unwrap();
 }
 
 #[tokio::test]
 async fn too_few_replicas() {
     let redis = Redis::temporary().await.unwrap();
-    let mut f = on(&redis).await;
-    f.writer.apply("p", START, 5, &[]).await.unwrap();
+    let mut f = on(&redis).await.begun().await;
+    f.apply(START, 5, &[]).await.unwrap();
     cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(1).exec_async(&mut f.raw).await.unwrap();
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Unavailable("NOREPLICAS".into()));
 }
@@ -77,19 +80,19 @@ async fn too_few_replicas() {
 #[tokio::test]
 async fn a_redis_that_may_evict_checkpoints_is_told_of() {
     let redis = Redis::temporary().await.unwrap();
-    let mut f = on(&redis).await;
-    f.writer.check_settings().await.unwrap();
+    let mut f = on(&redis).await.begun().await;
+    f.writer.check_settings(0).await.unwrap();
     cmd("CONFIG").arg("SET").arg("maxmemory-policy").arg("allkeys-lru").exec_async(&mut f.raw).await.unwrap();
-    f.writer.check_settings().await.expect("without a limit nothing is evicted");
+    f.writer.check_settings(0).await.expect("without a limit nothing is evicted");
     cmd("CONFIG").arg("SET").arg("maxmemory").arg("1gb").exec_async(&mut f.raw).await.unwrap();
-    assert!(matches!(f.writer.check_settings().await, Err(Error::Settings(_))));
+    assert!(matches!(f.writer.check_settings(0).await, Err(Error::Settings(_))));
 }
 
 #[tokio::test]
 async fn a_missing_permission() {
-    for missing in ["-set", "-del", "-zadd", "-zrem"] {
-        let mut f = fixture().await;
-        f.writer.apply("p", START, 5, &[view("b", "1")]).await.unwrap();
+    for missing in ["-set", "-del", "-zadd", "-zrem", "-hset", "-hdel", "-setbit"] {
+        let mut f = fixture().await.begun().await;
+        f.apply(START, 5, &[view("b", "1")]).await.unwrap();
         limit_to(&mut f, missing).await;
         assert_eq!(apply_leaves_nothing(&mut f).await, Error::Refused("permission to write".into()), "{missing}");
     }
@@ -97,9 +100,9 @@ async fn a_missing_permission() {
 
 #[tokio::test]
 async fn a_bell_that_may_not_be_rung_keeps_nothing_from_being_written() {
-    let mut f = fixture().await;
+    let mut f = fixture().await.begun().await;
     limit_to(&mut f, "-publish").await;
-    f.writer.apply("p", START, 5, &[view("b", "1")]).await.unwrap();
+    f.apply(START, 5, &[view("b", "1")]).await.unwrap();
     assert_eq!(f.model.get("p", "b").await.unwrap().position, 5);
 }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, cmd};
-use tally_read_model::{Checkpoint, Options, ReadModel, ViewChange, Writer, list_member};
+use tally_read_model::{
+    Applied, Batch, BuildId, Error, Options, ReadModel, Role, State, StoredView, Unit, ViewChange, Writer, list_member,
+};
 use tally_servers::{Redis, test_redis, unique_log_name};
 use uuid::Uuid;
 
@@ -14,8 +16,11 @@ pub(crate) const PATIENT: Options = Options {
     read_timeout: DEADLINE,
     write_timeout: DEADLINE,
     commands_queued_max: 1024,
+    read_shards: 1,
 };
-pub(crate) const START: Checkpoint = Checkpoint { generation: 1, position: 0 };
+pub(crate) const P: Unit = Unit { projection: "p", shard: 0 };
+pub(crate) const FIRST: BuildId = BuildId::first(1);
+pub(crate) const START: State = at(0);
 
 /// One log's read model on a Redis, and a connection that sees its keys as they are.
 pub(crate) struct Fixture {
@@ -42,7 +47,48 @@ pub(crate) async fn on(redis: &Redis) -> Fixture {
     Fixture { log, url, log_id, model, writer, raw }
 }
 
+/// A log of its own with this many shards on a Redis, or a cluster.
+pub(crate) async fn sharded(url: &str, read_shards: u16) -> (ReadModel, Writer) {
+    let model = ReadModel::connect(url, &unique_log_name(), Options { read_shards, ..PATIENT }).unwrap();
+    let writer = model.writer(Uuid::new_v4());
+    (model, writer)
+}
+
 impl Fixture {
+    /// With the first build of the projection `p` begun.
+    pub(crate) async fn begun(self) -> Self {
+        self.begin(P).await;
+        self
+    }
+
+    pub(crate) async fn begin(&self, unit: Unit) {
+        self.writer.claim().await.unwrap();
+        self.writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+    }
+
+    /// Applies changes to the first build of `p`.
+    pub(crate) async fn apply(&self, from: State, to: u64, changes: &[ViewChange]) -> Result<Applied, Error> {
+        self.apply_to(FIRST, from, to, changes).await
+    }
+
+    pub(crate) async fn apply_to(
+        &self,
+        build: BuildId,
+        from: State,
+        to: u64,
+        changes: &[ViewChange],
+    ) -> Result<Applied, Error> {
+        let batch = Batch { views: changes.to_vec(), ..Batch::default() };
+        self.writer.apply(P, build, None, (&from, &State { position: to, ..from }), &batch).await
+    }
+
+    /// Begins a build of the next generation.
+    pub(crate) async fn build_next(&self, generation: u64, live: BuildId) -> BuildId {
+        let build = BuildId::first(generation);
+        self.writer.start_build(P, Some(live), build, &START, Some(Role::Building)).await.unwrap();
+        build
+    }
+
     pub(crate) fn key(&self, rest: &str) -> String {
         format!("tally:{log}:{{{log}:r0}}:{rest}", log = self.log)
     }
@@ -64,17 +110,22 @@ impl Fixture {
     }
 }
 
+pub(crate) fn stored(value: &str) -> StoredView {
+    StoredView { view: Some(value.as_bytes().to_vec().into()), parked: None }
+}
+
+/// A new view.
 pub(crate) fn view(key: &str, value: &str) -> ViewChange {
-    ViewChange {
-        key: key.to_owned(),
-        value: Some(value.as_bytes().to_vec()),
-        lists_added: Vec::new(),
-        lists_removed: Vec::new(),
-    }
+    ViewChange { key: key.to_owned(), now: stored(value), ..ViewChange::default() }
+}
+
+/// A view that is there already.
+pub(crate) fn again(key: &str, value: &str) -> ViewChange {
+    ViewChange { was_stored: true, ..view(key, value) }
 }
 
 pub(crate) fn gone(key: &str) -> ViewChange {
-    ViewChange { value: None, ..view(key, "") }
+    ViewChange { now: StoredView::default(), ..again(key, "") }
 }
 
 /// A view that was created at `position` and comes into `list`.
@@ -82,6 +133,17 @@ pub(crate) fn listed(key: &str, value: &str, list: &str, position: u64) -> ViewC
     ViewChange { lists_added: vec![(list.to_owned(), list_member(position, key))], ..view(key, value) }
 }
 
-pub(crate) fn at(position: u64) -> Checkpoint {
-    Checkpoint { position, ..START }
+pub(crate) const fn at(position: u64) -> State {
+    State {
+        position,
+        version: 1,
+        complete_from: 0,
+        fresh_from: 0,
+        parked_from: 0,
+        edits: 0,
+        views: 0,
+        content: 0,
+        digest: 0,
+        last_event: 0,
+    }
 }

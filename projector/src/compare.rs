@@ -1,0 +1,80 @@
+//! How many views of a new generation differ from those that are read, and how.
+
+use std::collections::BTreeMap;
+
+use tally_read_model::{BuildId, StoredView, Unit};
+
+use crate::plan::{Comparison, Difference};
+use crate::retry::Failure;
+use crate::stores::Views;
+
+/// How many differences are shown.
+const SAMPLE_MAX: usize = 10;
+/// How many buckets are compared at once.
+const BUCKETS_PER_PART: u32 = 64;
+/// How often a part is read again because the two builds were not at the same position.
+const TRIES_MAX: usize = 50;
+
+/// Compares the live build and the new one of each unit. Both go on meanwhile; only what is read of both at the same position is compared.
+pub(crate) async fn compare(views: &dyn Views, pairs: &[(Unit, BuildId, BuildId)]) -> Result<Comparison, Failure> {
+    let mut comparison = Comparison::default();
+    for &(unit, live, new) in pairs {
+        let look = views.look(unit).await?;
+        let state = |build| look.builds.get(&build).copied().flatten();
+        let (Some(before), Some(now)) = (state(live), state(new)) else { continue };
+        comparison.views += now.views;
+        if (before.position, before.views, before.content) != (now.position, now.views, now.content) {
+            compare_unit(views, unit, (live, new), &mut comparison).await?;
+        }
+    }
+    Ok(comparison)
+}
+
+async fn compare_unit(
+    views: &dyn Views,
+    unit: Unit,
+    (live, new): (BuildId, BuildId),
+    comparison: &mut Comparison,
+) -> Result<(), Failure> {
+    let mut next = Some(0);
+    while let Some(first) = next {
+        let part = (first, BUCKETS_PER_PART);
+        let mut tries = 0;
+        let (before, now) = loop {
+            let (before, now) = (views.scan(unit, live, part, true).await?, views.scan(unit, new, part, true).await?);
+            tries += 1;
+            let positions = [&before, &now].map(|scanned| scanned.state.map(|state| state.position));
+            if positions[0] == positions[1] || tries == TRIES_MAX {
+                break (before, now);
+            }
+        };
+        next = now.next;
+        let mut before: BTreeMap<String, StoredView> = before.views.into_iter().collect();
+        for (view, stored) in now.views {
+            match before.remove(&view) {
+                Some(old) if old == stored => {}
+                Some(old) => differs(comparison, view, how(&old, &stored)),
+                None => differs(comparison, view, "only in the new generation".to_owned()),
+            }
+        }
+        for view in before.into_keys() {
+            differs(comparison, view, "only in the live generation".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Where they differ, and not what they say, where personal data may be.
+fn how(old: &StoredView, new: &StoredView) -> String {
+    let bytes = |stored: &StoredView| stored.to_bytes().unwrap_or_default();
+    let (old, new) = (bytes(old), bytes(new));
+    let place = old.iter().zip(&new).position(|(old, new)| old != new).unwrap_or(old.len().min(new.len()));
+    format!("{} bytes instead of {}, from byte {place} on", new.len(), old.len())
+}
+
+fn differs(comparison: &mut Comparison, view: String, how: String) {
+    comparison.differing += 1;
+    if comparison.sample.len() < SAMPLE_MAX {
+        comparison.sample.push(Difference { view, how });
+    }
+}

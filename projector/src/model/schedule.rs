@@ -1,0 +1,328 @@
+//! One random schedule: who runs next, what happens meanwhile, and what must hold at every moment.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use fastrand::Rng;
+use tally_read_model::{BuildId, Unit};
+
+use super::world::{Fault, NAME, Redis, SHARDS, World, fold};
+use crate::conduct::Conductor;
+use crate::replicas::{member, tend};
+use crate::step::Stepper;
+use crate::stores::{Log, Views};
+use crate::work::{BatchLimits, Surroundings, Turn, Work};
+
+/// How many things happen in a schedule.
+const HAPPENINGS: usize = 160;
+/// How often processes are polled after that until everything must have come to rest.
+const POLLS_TO_REST: usize = 20_000;
+const PROCESSES: usize = 2;
+const KEYS: u8 = 4;
+const TURNS_PER_TEND: usize = 4;
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Time and chance, as a schedule has them.
+#[derive(Default)]
+struct Clock {
+    now: AtomicU64,
+    random: AtomicU32,
+}
+
+impl Surroundings for Clock {
+    fn now_ms(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn random(&self) -> u32 {
+        self.random.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+struct Schedule {
+    world: Arc<World>,
+    clock: Arc<Clock>,
+    rng: Rng,
+    tasks: Vec<(String, Task)>,
+    /// Calls of an operator, on their way.
+    calls: Vec<Task>,
+    born: usize,
+    /// What Redis was earlier.
+    snapshot: Option<Redis>,
+    /// How far readers have seen each unit.
+    read: BTreeMap<u16, (BuildId, u64)>,
+}
+
+/// Runs the schedule of a seed; what was found, if anything.
+pub(super) fn run(seed: u64, fault: Fault) -> Result<(), String> {
+    let mut schedule = Schedule {
+        world: Arc::new(World::new(fault)),
+        clock: Arc::default(),
+        rng: Rng::with_seed(seed),
+        tasks: Vec::new(),
+        calls: Vec::new(),
+        born: 0,
+        snapshot: None,
+        read: BTreeMap::new(),
+    };
+    for _ in 0..PROCESSES {
+        schedule.start_process();
+    }
+    for _ in 0..HAPPENINGS {
+        schedule.happen();
+        schedule.check()?;
+    }
+    schedule.come_to_rest()
+}
+
+/// What a projector does, but for time: tends its leases, works at its units, looks after the projection.
+async fn process(world: Arc<World>, clock: Arc<Clock>, name: String) {
+    let mut works: BTreeMap<Unit, Work> = BTreeMap::new();
+    let conductor = conductor(&world, &clock);
+    loop {
+        let Ok(owned) = tend(&*world, &[(NAME, 1)], &name).await else { continue };
+        works.retain(|unit, _| owned.contains(unit));
+        for unit in owned {
+            let work = works.entry(unit).or_insert_with(|| {
+                let stepper = Stepper {
+                    unit,
+                    fold: fold(),
+                    log: Arc::clone(&world) as Arc<dyn Log>,
+                    views: Arc::clone(&world) as Arc<dyn Views>,
+                    member: name.clone(),
+                };
+                Work::new(stepper, Arc::clone(&clock) as _, BatchLimits { live: 2, rebuild: 3 })
+            });
+            for _ in 0..TURNS_PER_TEND {
+                match work.turn().await {
+                    Ok(Turn::Worked) => {}
+                    Ok(Turn::Rest | Turn::Paused | Turn::OtherVersion | Turn::NotOwner) | Err(_) => {
+                        work.look_again();
+                        break;
+                    }
+                }
+            }
+            let _ = work.scrub(1).await;
+            if unit.shard == 0 {
+                let _ = conductor.look_after().await;
+            }
+        }
+    }
+}
+
+fn conductor(world: &Arc<World>, clock: &Arc<Clock>) -> Conductor {
+    Conductor {
+        fold: fold(),
+        log: Arc::clone(world) as _,
+        views: Arc::clone(world) as _,
+        surroundings: Arc::clone(clock) as _,
+        keep_ms: 50,
+    }
+}
+
+impl Schedule {
+    fn start_process(&mut self) {
+        let name = member(&format!("p{}", self.born), &[(NAME, 1)]);
+        self.born += 1;
+        let task = process(Arc::clone(&self.world), Arc::clone(&self.clock), name.clone());
+        self.tasks.push((name, Box::pin(task)));
+    }
+
+    fn poll(&mut self, number: usize) {
+        let number = number % (self.tasks.len() + self.calls.len());
+        let mut context = Context::from_waker(Waker::noop());
+        match self.tasks.get_mut(number) {
+            Some((_, task)) => _ = task.as_mut().poll(&mut context),
+            None => {
+                let call = number - self.tasks.len();
+                if self.calls[call].as_mut().poll(&mut context).is_ready() {
+                    drop(self.calls.swap_remove(call));
+                }
+            }
+        }
+    }
+
+    /// Something happens; mostly somebody goes on for a while.
+    fn happen(&mut self) {
+        self.clock.now.fetch_add(1, Ordering::Relaxed);
+        match self.rng.u32(0..100) {
+            0..60 => {
+                let who = self.rng.usize(..);
+                for _ in 0..self.rng.usize(1..25) {
+                    self.poll(who);
+                }
+            }
+            60..76 => self.world.append(self.rng.u8(0..KEYS)),
+            76..80 => self.crash(),
+            80..85 => self.leases_run_out(),
+            85..88 => self.snapshot = Some(self.world.lock().redis.clone()),
+            88..91 => self.lose_writes(),
+            91..93 => self.evict(),
+            93..97 => self.call(true),
+            97..98 => self.call(false),
+            98..99 => self.empty_a_shard(),
+            _ => self.log_goes_back(),
+        }
+    }
+
+    fn crash(&mut self) {
+        let number = self.rng.usize(..self.tasks.len());
+        let (name, task) = self.tasks.remove(number);
+        drop(task);
+        self.forget(&name);
+        self.start_process();
+    }
+
+    /// A process says nothing for so long that others take its units; it may go on later.
+    fn leases_run_out(&mut self) {
+        let name = self.tasks[self.rng.usize(..self.tasks.len())].0.clone();
+        self.forget(&name);
+    }
+
+    fn forget(&self, name: &str) {
+        let redis = &mut self.world.lock().redis;
+        redis.members.remove(name);
+        for unit in redis.units.values_mut().filter(|unit| unit.owner.as_deref() == Some(name)) {
+            unit.owner = None;
+        }
+    }
+
+    fn lose_writes(&mut self) {
+        if let Some(earlier) = self.snapshot.clone() {
+            self.world.lock().redis = earlier;
+            self.read.clear();
+        }
+    }
+
+    fn empty_a_shard(&mut self) {
+        let shard = self.rng.u16(..SHARDS);
+        let mut inner = self.world.lock();
+        inner.redis.units.remove(&shard);
+        if shard == 0 {
+            inner.redis.plan = None;
+            inner.redis.members.clear();
+        }
+        self.read.clear();
+    }
+
+    fn evict(&mut self) {
+        let (shard, key) = (self.rng.u16(..SHARDS), format!("key-{}", self.rng.u8(0..KEYS)));
+        let mut inner = self.world.lock();
+        let Some(unit) = inner.redis.units.get_mut(&shard) else { return };
+        if let Some(live) = unit.live.and_then(|live| unit.builds.get_mut(&live)) {
+            live.views.remove(&key);
+        }
+    }
+
+    fn log_goes_back(&mut self) {
+        let mut inner = self.world.lock();
+        let length = inner.log.len();
+        inner.log.truncate(length - self.rng.usize(..length.min(4) + 1).min(length));
+        drop(inner);
+        if self.rng.bool() {
+            self.world.append(0);
+        }
+        // A backup of the log is older than what Redis was at any time before.
+        self.snapshot = None;
+        self.read.clear();
+        self.distrust();
+    }
+
+    /// Until a unit has looked at the log again, nobody can know that the log went back.
+    fn distrust(&self) {
+        let mut inner = self.world.lock();
+        let log: Vec<u64> = inner.log.iter().map(|event| event.fingerprint).collect();
+        for unit in inner.redis.units.values_mut() {
+            for keys in unit.builds.values_mut() {
+                let is_as_seen = |state: &tally_read_model::State| {
+                    state.position == 0 || log.get(state.position as usize - 1) == Some(&state.last_event)
+                };
+                if keys.state.as_ref().is_some_and(|state| !is_as_seen(state))
+                    && let Some(state) = &mut keys.state
+                {
+                    // Only for the check below: what the views say is not what the log says.
+                    state.complete_from = u64::MAX;
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, rebuild: bool) {
+        let conductor = conductor(&self.world, &self.clock);
+        self.calls.push(Box::pin(async move {
+            let _ = if rebuild { conductor.begin(true).await } else { conductor.roll_back().await };
+        }));
+        if !rebuild {
+            self.read.clear();
+        }
+    }
+
+    /// What must hold at every moment.
+    fn check(&mut self) -> Result<(), String> {
+        let inner = self.world.lock();
+        if let Some(violation) = &inner.violation {
+            return Err(violation.clone());
+        }
+        let rolls_back = !self.calls.is_empty();
+        for (&shard, unit) in &inner.redis.units {
+            let Some((live, keys)) = unit.live.and_then(|live| Some((live, unit.builds.get(&live)?))) else { continue };
+            let Some(state) = keys.state.filter(tally_read_model::State::is_complete) else { continue };
+            let book = inner.by_the_book(shard, state.position);
+            for (key, positions) in &book {
+                match keys.views.get(key).and_then(|stored| stored.view.as_ref()) {
+                    Some(view) if view == positions => {}
+                    // A reader is told that it is lost.
+                    None if keys.index.contains(key) => {}
+                    found => {
+                        return Err(format!("shard {shard}, {key} as of {}: {found:?} and not {positions:?}", state.position));
+                    }
+                }
+            }
+            if let Some(key) = keys.views.keys().find(|key| !book.contains_key(*key)) {
+                return Err(format!("shard {shard}: a view {key} that no event made"));
+            }
+            let before = self.read.insert(shard, (live, state.position));
+            if let Some((build, furthest)) = before
+                && state.position < furthest
+                && !rolls_back
+                && state.position >= state.fresh_from
+            {
+                return Err(format!("shard {shard} went back from {furthest} in {build} to {} in {live}", state.position));
+            }
+        }
+        Ok(())
+    }
+
+    /// With nothing happening any more, everything comes to rest, and is right then.
+    fn come_to_rest(mut self) -> Result<(), String> {
+        for polls in 0..POLLS_TO_REST {
+            self.clock.now.fetch_add(1, Ordering::Relaxed);
+            self.poll(polls);
+            if polls % 64 == 0 {
+                self.check()?;
+                if self.is_at_rest() {
+                    return Ok(());
+                }
+            }
+        }
+        let inner = self.world.lock();
+        Err(format!("it does not come to rest: plan {:?}, log {}, {:#?}", inner.redis.plan, inner.log.len(), inner.redis.units))
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let inner = self.world.lock();
+        let head = inner.log.len() as u64;
+        let is_up_to_date = |shard: u16| {
+            let unit = inner.redis.units.get(&shard)?;
+            let live = unit.builds.get(&unit.live?)?;
+            let state = live.state?;
+            let whole = live.index.iter().all(|key| live.views.contains_key(key));
+            (state.position == head && state.is_complete() && whole && unit.roles.is_empty()).then_some(())
+        };
+        self.calls.is_empty() && (0..SHARDS).all(|shard| is_up_to_date(shard).is_some())
+    }
+}

@@ -1,0 +1,430 @@
+//! The stores in memory: a log, and a read model that does in one step what each script does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
+use std::time::Duration;
+
+use tally_read_model::{
+    Applied, Batch, BuildId, Error, Look, Role, Scanned, Started, State, StoredView, Switched, Unit, shard_of,
+};
+use tonic::async_trait;
+
+use crate::Recorded;
+use crate::fold::Fold;
+use crate::projection::{Handles, Projection, Unfoldable, View};
+use crate::projections::testing::external;
+use crate::retry::Failure;
+use crate::stores::{Log, Views};
+
+pub(super) const NAME: &str = "model";
+pub(super) const SHARDS: u16 = 2;
+
+/// A fault that is planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    CheckpointBeforeViews,
+    CheckpointAfterViews,
+    NoCompareAndSet,
+    OwnerNotChecked,
+    PromotedTooEarly,
+    LossNotNoticed,
+}
+
+/// A projection whose views say which events made them: the positions, in order.
+pub(super) struct Positions;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Seen(Vec<u8>);
+
+impl View for Seen {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unfoldable> {
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
+impl Projection for Positions {
+    type View = Seen;
+    const NAME: &'static str = NAME;
+    const HANDLES: Handles = Handles::Everything;
+
+    fn key(recorded: &Recorded) -> Option<String> {
+        Some(recorded.stream_id.clone())
+    }
+
+    fn fold(view: Option<Seen>, recorded: &Recorded) -> Result<Option<Seen>, Unfoldable> {
+        let mut seen = view.unwrap_or_default();
+        seen.0.push(recorded.position as u8);
+        Ok(Some(seen))
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct BuildKeys {
+    pub(super) state: Option<State>,
+    pub(super) views: BTreeMap<String, StoredView>,
+    pub(super) index: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnitKeys {
+    pub(super) live: Option<BuildId>,
+    pub(super) roles: BTreeMap<Role, BuildId>,
+    pub(super) builds: BTreeMap<BuildId, BuildKeys>,
+    pub(super) owner: Option<String>,
+}
+
+/// What a shard of Redis holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Redis {
+    pub(super) units: BTreeMap<u16, UnitKeys>,
+    pub(super) plan: Option<String>,
+    pub(super) members: BTreeSet<String>,
+}
+
+pub(super) struct Inner {
+    pub(super) log: Vec<Arc<Recorded>>,
+    pub(super) redis: Redis,
+    pub(super) violation: Option<String>,
+    /// Each event of the log's history is another one.
+    pub(super) appended: u64,
+}
+
+/// Everything outside of the processes.
+pub(super) struct World {
+    pub(super) fault: Fault,
+    inner: Mutex<Inner>,
+}
+
+/// Lets the others run.
+pub(super) async fn step() {
+    let mut first = true;
+    std::future::poll_fn(|context| {
+        if std::mem::take(&mut first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+impl World {
+    pub(super) fn new(fault: Fault) -> Self {
+        let inner = Inner { log: Vec::new(), redis: Redis::default(), violation: None, appended: 0 };
+        Self { fault, inner: Mutex::new(inner) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panic")
+    }
+
+    pub(super) fn append(&self, key: u8) {
+        let mut inner = self.lock();
+        inner.appended += 1;
+        let (position, number) = (inner.log.len() as u64 + 1, inner.appended);
+        let event = external("o").at(position).of_stream(&format!("key-{key}"), 1).of_command(number.into()).recorded();
+        inner.log.push(Arc::new(Recorded { fingerprint: number, ..event }));
+    }
+
+    /// One step of Redis, with the way there and the way back.
+    async fn at_redis<T>(&self, does: impl FnOnce(&mut Inner) -> T) -> T {
+        step().await;
+        let answer = does(&mut self.lock());
+        step().await;
+        answer
+    }
+
+    /// The state and the views of a build, written in one step, or not.
+    async fn write(&self, unit: Unit, build: BuildId, to: State, batch: &Batch) {
+        let write_state = |inner: &mut Inner| {
+            if let Some(keys) = inner.build(unit, build) {
+                keys.state = Some(to);
+            }
+        };
+        let write_views = |inner: &mut Inner| {
+            let Some(keys) = inner.build(unit, build) else { return };
+            for change in &batch.views {
+                if change.now == StoredView::default() {
+                    keys.views.remove(&change.key);
+                    keys.index.remove(&change.key);
+                } else {
+                    keys.views.insert(change.key.clone(), change.now.clone());
+                    keys.index.insert(change.key.clone());
+                }
+            }
+        };
+        match self.fault {
+            Fault::CheckpointBeforeViews => {
+                write_state(&mut self.lock());
+                step().await;
+                write_views(&mut self.lock());
+            }
+            Fault::CheckpointAfterViews => {
+                write_views(&mut self.lock());
+                step().await;
+                write_state(&mut self.lock());
+            }
+            _ => {
+                let mut inner = self.lock();
+                write_views(&mut inner);
+                write_state(&mut inner);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn build(&mut self, unit: Unit, build: BuildId) -> Option<&mut BuildKeys> {
+        self.redis.units.get_mut(&unit.shard)?.builds.get_mut(&build)
+    }
+
+    fn unit(&mut self, unit: Unit) -> &mut UnitKeys {
+        self.redis.units.entry(unit.shard).or_default()
+    }
+
+    /// What the views of a shard must be as of a position.
+    pub(super) fn by_the_book(&self, shard: u16, position: u64) -> BTreeMap<String, Vec<u8>> {
+        let mut views: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for event in self.log.iter().take(position as usize) {
+            if shard_of(&event.stream_id, SHARDS) == shard {
+                views.entry(event.stream_id.clone()).or_default().push(event.position as u8);
+            }
+        }
+        views
+    }
+}
+
+pub(super) fn fold() -> Arc<dyn Fold> {
+    Arc::new(Positions)
+}
+
+#[async_trait]
+impl Log for World {
+    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
+        Ok(self.at_redis(|inner| inner.log.iter().skip(position as usize).take(limit).cloned().collect()).await)
+    }
+
+    async fn head(&self) -> Result<u64, Failure> {
+        Ok(self.at_redis(|inner| inner.log.len() as u64).await)
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure> {
+        Ok(self.at_redis(|inner| inner.log.get(position as usize - 1).cloned()).await)
+    }
+}
+
+#[async_trait]
+impl Views for World {
+    fn shards(&self) -> u16 {
+        SHARDS
+    }
+
+    async fn look(&self, unit: Unit) -> Result<Look, Error> {
+        let look = self.at_redis(|inner| {
+            let keys = inner.unit(unit);
+            let builds = keys.builds.iter().map(|(build, keys)| (*build, keys.state)).collect();
+            Look { live: keys.live, roles: keys.roles.clone(), builds }
+        });
+        let mut look = look.await;
+        if self.fault == Fault::PromotedTooEarly {
+            // Whoever asks is told that what is being built is far enough.
+            let ahead = look.in_role(Role::Building).map(|(build, state)| (build, State { position: 255, ..state }));
+            if let Some((build, state)) = ahead.filter(|_| look.live.is_some()) {
+                look.builds.insert(build, Some(State { last_event: state.last_event, ..state }));
+            }
+        }
+        Ok(look)
+    }
+
+    async fn start_build(
+        &self,
+        unit: Unit,
+        live_before: Option<BuildId>,
+        build: BuildId,
+        state: &State,
+        role: Option<Role>,
+    ) -> Result<Started, Error> {
+        let started = self.at_redis(|inner| {
+            let keys = inner.unit(unit);
+            if keys.live != live_before {
+                return Started::Moved;
+            }
+            if keys.builds.contains_key(&build) {
+                return Started::Taken;
+            }
+            keys.builds.insert(build, BuildKeys { state: Some(*state), ..BuildKeys::default() });
+            match role {
+                None => keys.live = Some(build),
+                Some(role) => _ = keys.roles.insert(role, build),
+            }
+            Started::Done
+        });
+        Ok(started.await)
+    }
+
+    async fn switch(
+        &self,
+        unit: Unit,
+        (from, to): (BuildId, BuildId),
+        keep: bool,
+        may_go_back: bool,
+    ) -> Result<Switched, Error> {
+        let careless = self.fault == Fault::PromotedTooEarly;
+        let switched = self.at_redis(|inner| {
+            let keys = inner.unit(unit);
+            let state = |build| keys.builds.get(&build).and_then(|keys| keys.state);
+            let (before, Some(after)) = (state(from), state(to)) else { return Switched::Moved };
+            if keys.live != Some(from) {
+                return Switched::Moved;
+            }
+            if !may_go_back && !careless && before.is_some_and(|before| after.position < before.position) {
+                return Switched::Behind;
+            }
+            keys.roles.retain(|_, build| *build != to);
+            if keep {
+                keys.roles.insert(Role::Kept, from);
+            }
+            keys.live = Some(to);
+            Switched::Done
+        });
+        Ok(switched.await)
+    }
+
+    async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
+        self.at_redis(|inner| inner.unit(unit).roles.remove(&role)).await;
+        Ok(())
+    }
+
+    async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error> {
+        let views = self.at_redis(|inner| {
+            let stored = inner.build(unit, build).map(|keys| keys.views.clone()).unwrap_or_default();
+            keys.iter().map(|key| stored.get(key).cloned().unwrap_or_default()).collect()
+        });
+        Ok(views.await)
+    }
+
+    async fn apply(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        owner: Option<&str>,
+        (from, to): (&State, &State),
+        batch: &Batch,
+    ) -> Result<Applied, Error> {
+        step().await;
+        let fault = self.fault;
+        let refused = {
+            let mut inner = self.lock();
+            let is_owner = owner.is_none_or(|owner| inner.unit(unit).owner.as_deref() == Some(owner));
+            match inner.build(unit, build) {
+                None => Some(Applied::Moved),
+                Some(keys) if keys.state != Some(*from) && fault != Fault::NoCompareAndSet => Some(Applied::Moved),
+                Some(_) if !is_owner && fault != Fault::OwnerNotChecked => Some(Applied::NotOwner),
+                Some(keys) => {
+                    let is_lost = |key: &&String| keys.index.contains(*key) && !keys.views.contains_key(*key);
+                    let lost: Vec<String> =
+                        batch.views.iter().map(|change| &change.key).filter(is_lost).map(|key| format!("v{key}")).collect();
+                    let noticed = !lost.is_empty() && fault != Fault::LossNotNoticed;
+                    noticed.then_some(Applied::Lost(lost)).or_else(|| {
+                        if !is_owner {
+                            inner.violation.get_or_insert_with(|| "one applied who was not the owner".to_owned());
+                        }
+                        None
+                    })
+                }
+            }
+        };
+        if let Some(refused) = refused {
+            step().await;
+            return Ok(refused);
+        }
+        self.write(unit, build, *to, batch).await;
+        step().await;
+        Ok(Applied::Done)
+    }
+
+    async fn scan(&self, unit: Unit, build: BuildId, _: (u32, u32), views: bool) -> Result<Scanned, Error> {
+        let scanned = self.at_redis(|inner| {
+            let keys = inner.build(unit, build).cloned().unwrap_or_default();
+            let lost = keys.index.iter().filter(|key| !keys.views.contains_key(*key));
+            Scanned {
+                state: keys.state,
+                lost: lost.map(|key| format!("v{key}")).collect(),
+                views: if views { keys.views.into_iter().collect() } else { Vec::new() },
+                next: None,
+            }
+        });
+        Ok(scanned.await)
+    }
+
+    async fn plan(&self, _: &'static str) -> Result<Option<String>, Error> {
+        Ok(self.at_redis(|inner| inner.redis.plan.clone()).await)
+    }
+
+    async fn change_plan(&self, _: &'static str, from: Option<&str>, to: &str) -> Result<Option<String>, Error> {
+        let changed = self.at_redis(|inner| {
+            if inner.redis.plan.as_deref() == from {
+                inner.redis.plan = Some(to.to_owned());
+            }
+            inner.redis.plan.clone()
+        });
+        Ok(changed.await)
+    }
+
+    async fn note_loss(&self, _: &'static str, _: &str) -> Result<(), Error> {
+        step().await;
+        Ok(())
+    }
+
+    async fn parked(&self, _: Unit, _: BuildId) -> Result<BTreeMap<u64, String>, Error> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn tend(
+        &self,
+        shard: u16,
+        wanted: &[(&'static str, u32, bool)],
+        member: &str,
+        _: Duration,
+    ) -> Result<Vec<bool>, Error> {
+        let held = self.at_redis(|inner| {
+            let owner = &mut inner.unit(Unit { projection: NAME, shard }).owner;
+            let is_own = owner.as_deref() == Some(member);
+            wanted
+                .iter()
+                .map(|(_, _, wanted)| {
+                    if *wanted && (owner.is_none() || is_own) {
+                        *owner = Some(member.to_owned());
+                    } else if !*wanted && is_own {
+                        *owner = None;
+                    }
+                    *wanted && owner.as_deref() == Some(member)
+                })
+                .collect()
+        });
+        Ok(held.await)
+    }
+
+    async fn join(&self, member: &str, _: Duration) -> Result<Vec<String>, Error> {
+        let members = self.at_redis(|inner| {
+            inner.redis.members.insert(member.to_owned());
+            inner.redis.members.iter().cloned().collect()
+        });
+        Ok(members.await)
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), Error> {
+        self.at_redis(|inner| inner.redis.members.remove(member)).await;
+        Ok(())
+    }
+
+    async fn ring_projectors(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! What the protocol needs of the log and of the read model. The real ones are Postgres and Redis; the model that runs the same protocol
+//! through random schedules has its own, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tally_read_model::{
+    Applied, Batch, BuildId, Error, Look, Role, Scanned, Started, State, StoredView, Switched, Unit, Writer,
+};
+use tonic::async_trait;
+
+use crate::Recorded;
+use crate::retry::Failure;
+
+/// The log.
+#[async_trait]
+pub(crate) trait Log: Send + Sync {
+    /// The events after a position: whole commands, at least one if there is any. About `limit` at the most.
+    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure>;
+
+    /// Where it ends, asked now.
+    async fn head(&self) -> Result<u64, Failure>;
+
+    /// The event at a position, if there is one.
+    async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure>;
+}
+
+/// The read model. What each method promises is said at [`Writer`].
+#[async_trait]
+pub(crate) trait Views: Send + Sync {
+    /// Into how many shards views are divided.
+    fn shards(&self) -> u16;
+    async fn look(&self, unit: Unit) -> Result<Look, Error>;
+    async fn start_build(
+        &self,
+        unit: Unit,
+        live_before: Option<BuildId>,
+        build: BuildId,
+        state: &State,
+        role: Option<Role>,
+    ) -> Result<Started, Error>;
+    async fn switch(
+        &self,
+        unit: Unit,
+        from_to: (BuildId, BuildId),
+        keep: bool,
+        may_go_back: bool,
+    ) -> Result<Switched, Error>;
+    async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error>;
+    async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error>;
+    async fn apply(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        owner: Option<&str>,
+        from_to: (&State, &State),
+        batch: &Batch,
+    ) -> Result<Applied, Error>;
+    async fn scan(&self, unit: Unit, build: BuildId, buckets: (u32, u32), views: bool) -> Result<Scanned, Error>;
+    async fn plan(&self, projection: &'static str) -> Result<Option<String>, Error>;
+    async fn change_plan(
+        &self,
+        projection: &'static str,
+        from: Option<&str>,
+        to: &str,
+    ) -> Result<Option<String>, Error>;
+    async fn note_loss(&self, projection: &'static str, loss: &str) -> Result<(), Error>;
+    async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error>;
+    async fn tend(
+        &self,
+        shard: u16,
+        wanted: &[(&'static str, u32, bool)],
+        member: &str,
+        lasts: Duration,
+    ) -> Result<Vec<bool>, Error>;
+    async fn join(&self, member: &str, lasts: Duration) -> Result<Vec<String>, Error>;
+    async fn leave(&self, member: &str) -> Result<(), Error>;
+    /// Tells all projectors that there is something to look at.
+    async fn ring_projectors(&self) -> Result<(), Error>;
+}
+
+#[async_trait]
+impl Views for Writer {
+    fn shards(&self) -> u16 {
+        self.model().shards()
+    }
+
+    async fn look(&self, unit: Unit) -> Result<Look, Error> {
+        self.look(unit).await
+    }
+
+    async fn start_build(
+        &self,
+        unit: Unit,
+        live_before: Option<BuildId>,
+        build: BuildId,
+        state: &State,
+        role: Option<Role>,
+    ) -> Result<Started, Error> {
+        self.start_build(unit, live_before, build, state, role).await
+    }
+
+    async fn switch(
+        &self,
+        unit: Unit,
+        from_to: (BuildId, BuildId),
+        keep: bool,
+        may_go_back: bool,
+    ) -> Result<Switched, Error> {
+        self.switch(unit, from_to, keep, may_go_back).await
+    }
+
+    async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
+        self.drop_role(unit, role).await
+    }
+
+    async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error> {
+        self.load_views(unit, build, keys).await
+    }
+
+    async fn apply(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        owner: Option<&str>,
+        from_to: (&State, &State),
+        batch: &Batch,
+    ) -> Result<Applied, Error> {
+        self.apply(unit, build, owner, from_to, batch).await
+    }
+
+    async fn scan(&self, unit: Unit, build: BuildId, buckets: (u32, u32), views: bool) -> Result<Scanned, Error> {
+        self.scan(unit, build, buckets, views).await
+    }
+
+    async fn plan(&self, projection: &'static str) -> Result<Option<String>, Error> {
+        self.plan(projection).await
+    }
+
+    async fn change_plan(
+        &self,
+        projection: &'static str,
+        from: Option<&str>,
+        to: &str,
+    ) -> Result<Option<String>, Error> {
+        self.change_plan(projection, from, to).await
+    }
+
+    async fn note_loss(&self, projection: &'static str, loss: &str) -> Result<(), Error> {
+        self.note_loss(projection, loss).await
+    }
+
+    async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error> {
+        self.parked(unit, build).await
+    }
+
+    async fn tend(
+        &self,
+        shard: u16,
+        wanted: &[(&'static str, u32, bool)],
+        member: &str,
+        lasts: Duration,
+    ) -> Result<Vec<bool>, Error> {
+        self.tend(shard, wanted, member, lasts).await
+    }
+
+    async fn join(&self, member: &str, lasts: Duration) -> Result<Vec<String>, Error> {
+        self.join(member, lasts).await
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), Error> {
+        self.leave(member).await
+    }
+
+    async fn ring_projectors(&self) -> Result<(), Error> {
+        self.model().ring_projectors().await
+    }
+}

@@ -1,0 +1,490 @@
+//! The work at one unit, by whoever owns it: keep the live build up with the log, make the others that the plan asks for, notice what was
+//! lost and make it again.
+//!
+//! Nothing here rests on being the only one, or on what was seen a moment ago: every change is a compare-and-set in Redis, and whoever
+//! loses one looks again. `turn` may be cut off at any point.
+
+use std::sync::Arc;
+
+use tally_read_model::{BuildId, Look, Role, Started, State, Switched, Unit};
+
+use crate::Recorded;
+use crate::alarm::Alarm;
+use crate::loss::{Kind, Loss};
+use crate::plan::{self, Generation, Plan};
+use crate::retry::Failure;
+use crate::step::{Lost, Stepped, Stepper};
+use crate::stores::Log;
+
+/// How many buckets of the index are looked through for losses at once.
+const BUCKETS_PER_SCRUB: u32 = 64;
+
+/// What chance and time say; the model says it instead.
+pub(crate) trait Surroundings: Send + Sync {
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+    /// A number that tells a build from all others.
+    fn random(&self) -> u32;
+}
+
+/// How many events are read at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLimits {
+    /// For the live build.
+    pub(crate) live: usize,
+    /// For one that catches up.
+    pub(crate) rebuild: usize,
+}
+
+/// The work at one unit.
+pub(crate) struct Work {
+    pub(crate) stepper: Stepper,
+    surroundings: Arc<dyn Surroundings>,
+    limits: BatchLimits,
+    /// As of the last look; None makes the next turn look.
+    seen: Option<Seen>,
+    lost: Lost,
+    /// The furthest that the live build was seen, to notice when Redis goes back.
+    furthest: Option<(BuildId, u64)>,
+    scrubbed_to: u32,
+    /// The next events for the build that catches up, read while the last batch was being applied.
+    ahead: Option<(u64, Vec<Arc<Recorded>>)>,
+}
+
+/// What the last look found.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) plan: Plan,
+    pub(crate) live: (BuildId, State),
+    /// Builds that catch up.
+    pub(crate) others: Vec<(Role, BuildId, State)>,
+    /// Builds to be removed.
+    pub(crate) unused: Vec<BuildId>,
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something was done; there may be more.
+    Worked,
+    /// Everything has caught up.
+    Rest,
+    /// The plan says to do nothing.
+    Paused,
+    /// The live views are of another version of the code than this one, and nothing else is to be done.
+    OtherVersion,
+    /// The unit is somebody else's.
+    NotOwner,
+}
+
+impl Work {
+    pub(crate) fn new(stepper: Stepper, surroundings: Arc<dyn Surroundings>, limits: BatchLimits) -> Self {
+        Self { stepper, surroundings, limits, seen: None, lost: Lost::new(), furthest: None, scrubbed_to: 0, ahead: None }
+    }
+
+    pub(crate) fn unit(&self) -> Unit {
+        self.stepper.unit
+    }
+
+    pub(crate) fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
+    }
+
+    /// Makes the next turn look again.
+    pub(crate) fn look_again(&mut self) {
+        self.seen = None;
+    }
+
+    /// Does the next piece of work.
+    pub(crate) async fn turn(&mut self) -> Result<Turn, Failure> {
+        let outcome = self.try_turn().await;
+        if outcome.is_err() {
+            // What happened is not known.
+            self.seen = None;
+        }
+        outcome
+    }
+
+    async fn try_turn(&mut self) -> Result<Turn, Failure> {
+        let Some(seen) = &self.seen else {
+            self.seen = self.look().await?;
+            return Ok(Turn::Worked);
+        };
+        if seen.plan.paused {
+            return Ok(Turn::Paused);
+        }
+        let (live, others, version) = (seen.live, seen.others.clone(), self.stepper.fold.version());
+        // A promoted build that was overtaken in the last moment has only a few events to go, and nothing may overtake it now.
+        let is_switching = seen.plan.live.number != live.0.generation;
+        let mut turn = Turn::OtherVersion;
+        if live.1.version == version && !is_switching {
+            turn = self.follow(live).await?;
+        }
+        if turn == Turn::NotOwner {
+            return Ok(turn);
+        }
+        for (role, build, state) in others {
+            if state.version != version {
+                continue;
+            }
+            match self.catch_up(build, &state).await? {
+                Turn::Rest if role == Role::Repair => {
+                    self.replace_live(build).await?;
+                    turn = Turn::Worked;
+                }
+                Turn::Rest if is_switching => {
+                    self.seen = None;
+                    turn = Turn::Worked;
+                }
+                Turn::Rest if turn != Turn::Worked => turn = Turn::Rest,
+                Turn::Rest => {}
+                other => turn = other,
+            }
+            if turn == Turn::NotOwner {
+                break;
+            }
+        }
+        Ok(turn)
+    }
+
+    /// A step of the live build.
+    async fn follow(&mut self, (build, state): (BuildId, State)) -> Result<Turn, Failure> {
+        let lost_before = self.lost.len();
+        let stepped = self.stepper.step(build, &state, self.limits.live, &mut self.lost).await;
+        if self.lost.len() > lost_before {
+            self.note(Kind::ViewsMissing, state.position).await?;
+            self.repair().await?;
+        }
+        let turn = match stepped? {
+            Stepped::Nothing => Turn::Rest,
+            Stepped::Done(now) => {
+                self.furthest = Some((build, now.position));
+                match &mut self.seen {
+                    Some(seen) => seen.live.1 = now,
+                    None => {}
+                }
+                Turn::Worked
+            }
+            Stepped::Moved => {
+                self.seen = None;
+                Turn::Worked
+            }
+            Stepped::NotOwner => Turn::NotOwner,
+        };
+        Ok(turn)
+    }
+
+    /// A step of another build. While it is applied, the next events are read.
+    async fn catch_up(&mut self, build: BuildId, from: &State) -> Result<Turn, Failure> {
+        let limit = self.limits.rebuild;
+        let events = match self.ahead.take() {
+            Some((position, events)) if position == from.position && !events.is_empty() => events,
+            Some(_) | None => self.stepper.log.read_after(from.position, limit).await?,
+        };
+        let Some(last) = events.last().map(|event| event.position) else { return Ok(Turn::Rest) };
+        // Nothing can be lost of what nobody but us has seen: if it is, the build is begun anew.
+        let mut lost = Lost::new();
+        let stepper = &self.stepper;
+        let (stepped, ahead) = futures::join!(stepper.apply_events(build, from, &events, &mut lost), async {
+            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.log.read_after(last, limit).await }
+        });
+        if !lost.is_empty() {
+            return self.begin_anew(build).await;
+        }
+        match stepped? {
+            Stepped::Nothing => Ok(Turn::Rest),
+            Stepped::Done(now) => {
+                self.ahead = ahead.ok().map(|events| (now.position, events));
+                if let Some(other) = self.seen.iter_mut().flat_map(|seen| &mut seen.others).find(|(_, it, _)| *it == build) {
+                    other.2 = now;
+                }
+                Ok(Turn::Worked)
+            }
+            Stepped::Moved => {
+                self.seen = None;
+                Ok(Turn::Worked)
+            }
+            Stepped::NotOwner => Ok(Turn::NotOwner),
+        }
+    }
+
+    async fn begin_anew(&mut self, build: BuildId) -> Result<Turn, Failure> {
+        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
+        let look = views.look(unit).await?;
+        if let Some((role, _)) = look.roles.iter().find(|(_, it)| **it == build) {
+            views.drop_role(unit, *role).await?;
+        }
+        self.seen = None;
+        Ok(Turn::Worked)
+    }
+
+    /// A repaired build has caught up.
+    async fn replace_live(&mut self, repaired: BuildId) -> Result<(), Failure> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        let live = seen.live.0;
+        if self.stepper.views.switch(self.unit(), (live, repaired), false, false).await? == Switched::Done {
+            self.lost.clear();
+        }
+        self.seen = None;
+        Ok(())
+    }
+
+    /// Begins a build that replaces the live one, of which something is lost.
+    async fn repair(&mut self) -> Result<(), Failure> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        if seen.others.iter().any(|(role, ..)| *role == Role::Repair) {
+            return Ok(());
+        }
+        let live = seen.live.0;
+        let build = BuildId { generation: live.generation, repair: self.fresh() };
+        let state = State::new(self.stepper.fold.version());
+        let started = self.stepper.views.start_build(self.unit(), Some(live), build, &state, Some(Role::Repair)).await?;
+        match (started, &mut self.seen) {
+            (Started::Done, Some(seen)) => seen.others.push((Role::Repair, build, state)),
+            _ => self.seen = None,
+        }
+        Ok(())
+    }
+
+    fn fresh(&self) -> u32 {
+        self.surroundings.random().max(1)
+    }
+
+    /// Looks, and does what takes no folding: begins builds, follows the plan's switches. None where it has to look again.
+    async fn look(&mut self) -> Result<Option<Seen>, Failure> {
+        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
+        let look = views.look(unit).await?;
+        let plan = match plan::read(&*views, unit.projection).await? {
+            Some(plan) => plan,
+            None => self.begin_plan().await?,
+        };
+        let Some(live) = look.live_state() else {
+            self.make_anew(&look, &plan, false).await?;
+            return Ok(None);
+        };
+        if live.0.generation != plan.live.number {
+            return self.follow_plan(&look, &plan, live).await;
+        }
+        // What another version made is looked after by whoever has that version.
+        if live.1.version == self.stepper.fold.version() && self.check(&look, &plan, live).await?.is_none() {
+            return Ok(None);
+        }
+        if !self.begin_building(&look, &plan).await? {
+            return Ok(None);
+        }
+        let is_of_live = |build: &BuildId| build.generation == live.0.generation;
+        for (role, is_wanted) in [
+            (Role::Kept, plan.kept.is_some()),
+            (Role::Building, plan.building.is_some()),
+            (Role::Repair, look.in_role(Role::Repair).is_some_and(|(build, _)| is_of_live(&build))),
+        ] {
+            if look.roles.contains_key(&role) && !is_wanted {
+                views.drop_role(unit, role).await?;
+                return Ok(None);
+            }
+        }
+        let others = [Role::Building, Role::Repair].into_iter();
+        let others = others.filter_map(|role| look.in_role(role).map(|(build, state)| (role, build, state))).collect();
+        Ok(Some(Seen { plan, live, others, unused: look.unused().collect() }))
+    }
+
+    /// There is no plan: nothing was ever projected, or the shard with the plans was emptied. Then the other shards know.
+    async fn begin_plan(&self) -> Result<Plan, Failure> {
+        let (views, unit, version) = (&*self.stepper.views, self.unit(), self.stepper.fold.version());
+        let mut known: Option<Generation> = None;
+        for shard in 0..views.shards() {
+            if let Some((build, state)) = views.look(Unit { shard, ..unit }).await?.live_state() {
+                let generation = Generation { number: build.generation, version: state.version };
+                known = known.into_iter().chain([generation]).max_by_key(|generation| generation.number);
+            }
+        }
+        let plan = known.map_or_else(|| Plan::first(version), Plan::of);
+        plan::begin(views, unit.projection, &plan).await
+    }
+
+    /// There is no live build, or none that is of use: makes one, which is read as soon as it has come to where the log ends now.
+    async fn make_anew(&mut self, look: &Look, plan: &Plan, is_noted: bool) -> Result<(), Failure> {
+        let version = self.stepper.fold.version();
+        if version < plan.live.version {
+            return Err(Failure::Passing("the views are lost, and a later version of the program has to make them again".to_owned()));
+        }
+        let head = self.stepper.log.head().await?;
+        if look.roles.contains_key(&Role::Repair) {
+            self.stepper.views.drop_role(self.unit(), Role::Repair).await?;
+        }
+        let was_there = look.live.is_some() || !look.builds.is_empty() || self.furthest.is_some();
+        let repair = if was_there { self.fresh() } else { 0 };
+        let build = BuildId { generation: plan.live.number, repair };
+        let state = State { complete_from: head, ..State::new(version) };
+        let started = self.stepper.views.start_build(self.unit(), look.live, build, &state, None).await?;
+        if started == Started::Done && !is_noted && (was_there || self.anything_in_other_shards().await?) {
+            self.note(Kind::Emptied, self.furthest.map_or(0, |(_, position)| position)).await?;
+        }
+        self.lost.clear();
+        self.furthest = None;
+        Ok(())
+    }
+
+    /// Whether another shard has come further than its beginning: then this one had, too.
+    async fn anything_in_other_shards(&self) -> Result<bool, Failure> {
+        let (views, unit) = (&*self.stepper.views, self.unit());
+        for shard in (0..views.shards()).filter(|shard| *shard != unit.shard) {
+            let live = views.look(Unit { shard, ..unit }).await?.live_state();
+            if live.is_some_and(|(_, state)| state.position > 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The plan has another generation as the live one: a rebuild was promoted, or rolled back.
+    async fn follow_plan(&mut self, look: &Look, plan: &Plan, live: (BuildId, State)) -> Result<Option<Seen>, Failure> {
+        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
+        let of_plan = |role| look.in_role(role).filter(|(build, _)| build.generation == plan.live.number);
+        if let Some((build, state)) = of_plan(Role::Building) {
+            let keep = plan.kept.as_ref().is_some_and(|kept| kept.generation.number == live.0.generation);
+            if views.switch(unit, (live.0, build), keep, false).await? == Switched::Behind {
+                // It was ahead when the plan was made. A few events more.
+                return Ok(Some(Seen {
+                    plan: plan.clone(),
+                    live,
+                    others: vec![(Role::Building, build, state)],
+                    unused: Vec::new(),
+                })
+                .filter(|_| state.version == self.stepper.fold.version()));
+            }
+        } else if let Some((build, state)) = of_plan(Role::Kept)
+            && log_is_as_seen(&*self.stepper.log, &state).await?
+        {
+            let behind = State { fresh_from: state.fresh_from.max(live.1.position), edits: state.edits + 1, ..state };
+            views.apply(unit, build, None, (&state, &behind), &tally_read_model::Batch::default()).await?;
+            views.switch(unit, (live.0, build), false, true).await?;
+        } else {
+            self.make_anew(look, plan, false).await?;
+        }
+        self.furthest = None;
+        self.lost.clear();
+        Ok(None)
+    }
+
+    /// Whether the live build is what it was, and the log what it saw. What is not is dealt with; None where it has to look again.
+    async fn check(
+        &mut self,
+        look: &Look,
+        plan: &Plan,
+        (build, state): (BuildId, State),
+    ) -> Result<Option<(BuildId, State)>, Failure> {
+        if let Some((before, furthest)) = self.furthest
+            && before == build
+            && state.position < furthest
+        {
+            self.note(Kind::WritesLost, furthest).await?;
+            self.furthest = Some((build, state.position));
+            let behind = State { fresh_from: state.fresh_from.max(furthest), edits: state.edits + 1, ..state };
+            let batch = tally_read_model::Batch::default();
+            self.stepper.views.apply(self.unit(), build, Some(&self.stepper.member), (&state, &behind), &batch).await?;
+            return Ok(None);
+        }
+        if !log_is_as_seen(&*self.stepper.log, &state).await? {
+            self.note(Kind::LogWentBack, state.position).await?;
+            self.make_anew(look, plan, true).await?;
+            return Ok(None);
+        }
+        if self.furthest.is_some_and(|(before, _)| before != build) {
+            self.lost.clear();
+        }
+        self.furthest = Some((build, state.position));
+        Ok(Some((build, state)))
+    }
+
+    /// Where there seems to be nothing to do: that the log really ends where the live build stands.
+    pub(crate) async fn check_end(&self) -> Result<(), Failure> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        let (position, log) = (seen.live.1.position, &self.stepper.log);
+        // Whoever has seen the head can see every event up to it.
+        if log.head().await? > position && log.read_after(position, 1).await?.is_empty() {
+            return Err(Alarm::Hole { expected: position + 1 }.into());
+        }
+        Ok(())
+    }
+
+    /// Begins the build that the plan asks for; false where it has to look again.
+    async fn begin_building(&mut self, look: &Look, plan: &Plan) -> Result<bool, Failure> {
+        let Some(building) = &plan.building else { return Ok(true) };
+        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
+        let version = self.stepper.fold.version();
+        match look.in_role(Role::Building) {
+            Some((build, state)) if build.generation == building.generation.number && log_is_as_seen(&*self.stepper.log, &state).await? => {
+                return Ok(true);
+            }
+            _ if look.roles.contains_key(&Role::Building) => views.drop_role(unit, Role::Building).await?,
+            _ if building.generation.version != version => return Ok(true),
+            _ => {
+                let number = building.generation.number;
+                let taken = look.builds.keys().any(|build| build.generation == number);
+                let build = BuildId { generation: number, repair: if taken { self.fresh() } else { 0 } };
+                views.start_build(unit, look.live, build, &State::new(version), Some(Role::Building)).await?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes a loss: in the log of the process, and beside the plan for ListProjections.
+    async fn note(&self, kind: Kind, position: u64) -> Result<(), Failure> {
+        let unit = self.unit();
+        tracing::warn!(projection = unit.projection, shard = unit.shard, position, "{kind}; it is mended");
+        let loss = Loss { kind, shard: unit.shard, position, noticed_at_ms: self.surroundings.now_ms() };
+        let loss = serde_json::to_string(&loss).unwrap_or_default();
+        Ok(self.stepper.views.note_loss(unit.projection, &loss).await?)
+    }
+
+    /// A key of the unit holds what was never written there: all of it is made again.
+    pub(crate) async fn damaged(&mut self) -> Result<(), Failure> {
+        let look = self.stepper.views.look(self.unit()).await?;
+        if let Some(plan) = plan::read(&*self.stepper.views, self.unit().projection).await? {
+            self.note(Kind::Damaged, look.live_state().map_or(0, |(_, state)| state.position)).await?;
+            self.make_anew(&look, &plan, true).await?;
+        }
+        self.seen = None;
+        Ok(())
+    }
+
+    /// Looks through a part of the live build for what is lost; through all of it, one call after the other, again and again.
+    pub(crate) async fn scrub(&mut self, parts: usize) -> Result<(), Failure> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        let (build, state) = seen.live;
+        if state.version != self.stepper.fold.version() || seen.plan.paused {
+            return Ok(());
+        }
+        let lost_before = self.lost.len();
+        for _ in 0..parts {
+            let range = (self.scrubbed_to, BUCKETS_PER_SCRUB);
+            let scanned = self.stepper.views.scan(self.unit(), build, range, false).await?;
+            self.lost.extend(scanned.lost);
+            self.scrubbed_to = scanned.next.unwrap_or(0);
+        }
+        if self.lost.len() > lost_before {
+            self.note(Kind::ViewsMissing, state.position).await?;
+            self.repair().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes builds that nobody uses any more.
+    pub(crate) fn unused(&mut self) -> Vec<BuildId> {
+        self.seen.as_mut().map(|seen| std::mem::take(&mut seen.unused)).unwrap_or_default()
+    }
+}
+
+/// Whether the log still has the event at which the views stand.
+pub(crate) async fn log_is_as_seen(log: &dyn Log, state: &State) -> Result<bool, Failure> {
+    if state.position == 0 {
+        return Ok(true);
+    }
+    match log.event_at(state.position).await? {
+        Some(event) => Ok(event.fingerprint == state.last_event),
+        // A hole is an alarm; an end is a log that went back.
+        None if log.head().await? >= state.position => Err(Alarm::Hole { expected: state.position }.into()),
+        None => Ok(false),
+    }
+}

@@ -1,0 +1,208 @@
+//! What can be lost is noticed, named and made again.
+
+use tally_api::projections::v1::*;
+use tally_read_model::{Error, Unit, projections};
+
+use crate::support::{Fixture, Projector, eventually, fixture, sharded, with_servers};
+
+async fn facts(projector: &Projector, name: &str) -> Projection {
+    let all = projector.admin().await.list_projections(ListProjectionsRequest {}).await.unwrap().into_inner();
+    all.projections.into_iter().find(|projection| projection.name == name).unwrap()
+}
+
+/// Until a loss of this kind is told of.
+async fn noticed(projector: &Projector, name: &str, kind: &str) -> Loss {
+    eventually(&format!("{name}: {kind}"), async || {
+        facts(projector, name).await.losses.into_iter().find(|loss| loss.kind == kind)
+    })
+    .await
+}
+
+async fn mended(f: &Fixture, before: &crate::support::Views) {
+    eventually("it is mended", async || {
+        for projection in projections::ALL {
+            for unit in f.model.units(projection) {
+                let look = f.writer().await.look(unit).await.ok()?;
+                let whole = look.live_state().is_some_and(|(_, state)| state.is_complete() && state.position == f.head);
+                if !whole || look.in_role(tally_read_model::Role::Repair).is_some() {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    })
+    .await;
+    assert_eq!(f.views().await, *before);
+}
+
+#[tokio::test]
+async fn a_view_that_was_evicted_is_made_again_and_until_then_nobody_says_that_it_is_not_there() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let before = f.views().await;
+    let key = f.key(projections::STOCK, 0, "view:sku-0").await;
+    redis::cmd("DEL").arg(key).exec_async(&mut f.redis().await).await.unwrap();
+    assert_eq!(f.model.get(projections::STOCK, "sku-0").await, Err(Error::Lost));
+    assert!(f.model.get(projections::STOCK, "sku-1").await.is_ok(), "the others are read as ever");
+    f.model.ring_missed(Unit { projection: projections::STOCK, shard: 0 }).await.unwrap();
+    noticed(&projector, "stock", "views_missing").await;
+    mended(&f, &before).await;
+    assert!(f.model.get(projections::STOCK, "sku-0").await.unwrap().value.is_some());
+}
+
+#[tokio::test]
+async fn an_event_about_a_view_that_was_evicted_finds_it_out() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let mut redis = f.redis().await;
+    for sku in 0..5 {
+        let key = f.key(projections::STOCK, 0, &format!("view:sku-{sku}")).await;
+        redis::cmd("DEL").arg(key).exec_async(&mut redis).await.unwrap();
+    }
+    f.append_random(60).await;
+    noticed(&projector, "stock", "views_missing").await;
+    eventually("made again", async || {
+        let views = f.model.get(projections::STOCK, "sku-0").await;
+        views.is_ok_and(|found| found.value.is_some() && found.position == f.head).then_some(())
+    })
+    .await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+#[tokio::test]
+async fn one_shard_that_was_emptied_is_made_again_and_the_others_are_left_alone() {
+    let mut f = sharded(tally_servers::fresh_database().await, tally_servers::test_redis().await.url(), 3).await;
+    f.append_random(150).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let before = f.views().await;
+    let (writer, unit) = (f.writer().await, |shard| Unit { projection: projections::ORDER, shard });
+    let untouched = [writer.look(unit(0)).await.unwrap(), writer.look(unit(2)).await.unwrap()];
+    writer.clear(1).await.unwrap();
+    let loss = noticed(&projector, "order", "emptied").await;
+    assert_eq!(loss.shard, 1);
+    mended(&f, &before).await;
+    assert_eq!([writer.look(unit(0)).await.unwrap(), writer.look(unit(2)).await.unwrap()], untouched);
+}
+
+#[tokio::test]
+async fn the_shard_with_the_plans_can_be_emptied_too() {
+    let mut f = sharded(tally_servers::fresh_database().await, tally_servers::test_redis().await.url(), 2).await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    f.rebuild(projections::STOCK).await;
+    let before = f.views().await;
+    f.writer().await.clear(0).await.unwrap();
+    noticed(&projector, "order", "emptied").await;
+    mended(&f, &before).await;
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 2, "the other shard knows the generation");
+}
+
+#[tokio::test]
+async fn a_key_that_was_overwritten_is_made_again() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let mut redis = f.redis().await;
+    for sku in 0..5 {
+        let key = f.key(projections::STOCK, 0, &format!("view:sku-{sku}")).await;
+        redis::cmd("DEL").arg(&key).exec_async(&mut redis).await.unwrap();
+        redis::cmd("RPUSH").arg(key).arg("no view").exec_async(&mut redis).await.unwrap();
+    }
+    f.append_random(60).await;
+    noticed(&projector, "stock", "damaged").await;
+    eventually("made again", async || {
+        (f.checkpoint(projections::STOCK).await.position == f.head).then_some(())
+    })
+    .await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_the_views_has_them_made_again() {
+    let mut f = fixture().await;
+    let projector = f.projector(&[]).await;
+    f.append_random(60).await;
+    f.projected(f.head).await;
+    // As after a restore from a backup.
+    let kept = f.head - 20;
+    f.as_owner(&format!(
+        "DELETE FROM events WHERE position > {kept}; UPDATE tally_{}.log_head SET position = {kept}",
+        f.log
+    ))
+    .await;
+    f.head = kept;
+    for projection in projections::ALL {
+        let loss = noticed(&projector, projection, "log_went_back").await;
+        assert!(loss.position > kept as i64);
+    }
+    eventually("the views are those of the log", async || {
+        for projection in projections::ALL {
+            if f.checkpoint(projection).await.position != kept {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+#[tokio::test]
+async fn a_log_that_went_back_and_grew_again_while_no_projector_looked_is_noticed() {
+    let mut f = fixture().await;
+    f.append_random(60).await;
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    f.as_owner("UPDATE events SET recorded_at = recorded_at + interval '1 second' WHERE position > 10").await;
+    let projector = f.projector(&[]).await;
+    noticed(&projector, "stock", "log_went_back").await;
+    f.projected(f.head).await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+#[tokio::test]
+async fn writes_that_redis_lost_are_made_again_and_answers_say_that_they_may_be_stale() {
+    let (mut f, _postgres, redis) = with_servers().await;
+    f.append_random(60).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    // What a failover to a replica that lagged leaves: an earlier state of everything.
+    let mut raw = f.redis().await;
+    let dumped = dump(&mut raw).await;
+    f.append_random(40).await;
+    f.projected(f.head).await;
+    redis.pause().unwrap();
+    redis.resume().unwrap();
+    restore(&mut raw, dumped).await;
+    noticed(&projector, "stock", "writes_lost").await;
+    f.projected(f.head).await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+type Dump = Vec<(String, Vec<u8>)>;
+
+async fn dump(redis: &mut redis::aio::MultiplexedConnection) -> Dump {
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(redis).await.unwrap();
+    let mut dumped = Vec::new();
+    for key in keys {
+        if let Some(value) = redis::cmd("DUMP").arg(&key).query_async::<Option<Vec<u8>>>(redis).await.unwrap() {
+            dumped.push((key, value));
+        }
+    }
+    dumped
+}
+
+async fn restore(redis: &mut redis::aio::MultiplexedConnection, dumped: Dump) {
+    let mut all = redis::pipe();
+    all.atomic().cmd("FLUSHDB").ignore();
+    for (key, value) in dumped {
+        all.cmd("RESTORE").arg(key).arg(0).arg(value).ignore();
+    }
+    all.query_async::<()>(redis).await.unwrap();
+}

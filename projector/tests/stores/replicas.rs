@@ -1,0 +1,109 @@
+//! Several projectors: who works at what.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use tally_read_model::{Unit, projections};
+
+use crate::support::{Projector, eventually, fixture, sharded};
+
+fn units(projectors: &[&Projector]) -> Vec<BTreeSet<Unit>> {
+    projectors.iter().map(|projector| projector.units().into_iter().collect()).collect()
+}
+
+async fn spread(projectors: &[&Projector], total: usize) {
+    eventually("the units are spread evenly", async || {
+        let shares = units(projectors);
+        let all: BTreeSet<Unit> = shares.iter().flatten().copied().collect();
+        let sizes: Vec<usize> = shares.iter().map(BTreeSet::len).collect();
+        let even = sizes.iter().max()? - sizes.iter().min()? <= 1;
+        (all.len() == total && sizes.iter().sum::<usize>() == total && even).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_is_spread_and_taken_over_within_six_seconds_of_a_crash_and_at_once_after_a_stop() {
+    let mut f = sharded(tally_servers::fresh_database().await, tally_servers::test_redis().await.url(), 2).await;
+    let total = 2 * projections::ALL.len();
+    let (one, two, three) = (f.projector(&[]).await, f.projector(&[]).await, f.projector(&[]).await);
+    spread(&[&one, &two, &three], total).await;
+    f.append_random(50).await;
+    f.projected(f.head).await;
+
+    one.crash().await;
+    let crashed = Instant::now();
+    f.append_random(50).await;
+    f.projected(f.head).await;
+    assert!(crashed.elapsed() < Duration::from_secs(6), "{:?}", crashed.elapsed());
+    spread(&[&two, &three], total).await;
+
+    two.stop().await;
+    let stopped = Instant::now();
+    f.append_random(50).await;
+    f.projected(f.head).await;
+    assert!(stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
+    spread(&[&three], total).await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+#[tokio::test]
+async fn verify_finds_an_event_that_is_not_the_one_that_was_applied_and_a_view_that_was_changed() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    let told = f.run(&["verify", "--json"]).await.unwrap();
+    assert_eq!(told.lines().count(), projections::ALL.len(), "{told}");
+
+    f.as_owner("UPDATE events SET payload = replace(payload, '\"quantity\":', '\"quantity\": ') WHERE position = (SELECT min(position) FROM events WHERE event_type = 'BatchCreated')").await;
+    f.run(&["verify", "order"]).await.expect("an order's views don't rest on it");
+    let error = f.run(&["verify", "stock"]).await.unwrap_err();
+    assert!(error.contains("not what the log holds"), "{error}");
+
+    let key = f.key(projections::ALLOCATIONS, 0, "view:*").await;
+    let mut redis = f.redis().await;
+    let keys: Vec<String> = redis::cmd("KEYS").arg(key).query_async(&mut redis).await.unwrap();
+    redis::cmd("SET").arg(&keys[0]).arg("\u{0}changed").exec_async(&mut redis).await.unwrap();
+    f.run(&["verify", "allocations"]).await.expect_err("a view was changed");
+}
+
+#[tokio::test]
+async fn the_command_line_tells_how_the_projections_are() {
+    let mut f = fixture().await;
+    f.append_random(20).await;
+    let _projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let table = f.run(&["status"]).await.unwrap();
+    for projection in projections::ALL {
+        assert!(table.contains(projection), "{table}");
+    }
+    let json = f.run(&["status", "--json"]).await.unwrap();
+    for line in json.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(value["checkpoint"], f.head, "{line}");
+    }
+    let sentence = f.run(&["explain-lag", "stock"]).await.unwrap();
+    assert!(sentence.contains("caught up"), "{sentence}");
+    assert_eq!(f.run(&["parked"]).await.unwrap().trim(), "no event is parked");
+    assert!(f.run(&["rollback", "stock"]).await.unwrap_err().contains("no earlier generation"));
+}
+
+#[tokio::test]
+async fn another_number_of_shards_is_refused_until_the_read_model_is_divided_anew() {
+    let mut f = fixture().await;
+    f.append_random(60).await;
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    let before = f.views().await;
+    let mut f = crate::support::Fixture { read_shards: 4, ..f };
+    f.model = tally_read_model::ReadModel::connect(
+        &f.redis_url,
+        &f.log,
+        tally_read_model::Options { read_shards: 4, ..tally_read_model::Options::default() },
+    )
+    .unwrap();
+    let refused = f.run(&["serve", "--listen", "127.0.0.1:0"]).await.unwrap_err();
+    assert!(refused.contains("has 1 read shards and READ_SHARDS is 4"), "{refused}");
+    f.run(&["reshard"]).await.unwrap();
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    assert_eq!(f.views().await, before);
+}

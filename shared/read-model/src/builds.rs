@@ -1,0 +1,241 @@
+//! The builds that a unit has: which of them is read, what the others are for, how they begin and end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use crate::apply::refusal;
+use crate::keys::INDEX_BUCKETS;
+use crate::{BuildId, Error, State, Unit, Writer};
+
+/// How many buckets of a build Redis removes in one step; between two steps it serves others.
+const BUCKETS_PER_SWEEP: u32 = 64;
+
+/// What a build that is not the live one is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It becomes the live one when a rebuild is promoted.
+    Building,
+    /// It was the live one, and is again when a rebuild is rolled back.
+    Kept,
+    /// It replaces the live one, of which a part is lost, as soon as it has caught up.
+    Repair,
+}
+
+impl Role {
+    const ALL: [Role; 3] = [Role::Building, Role::Kept, Role::Repair];
+
+    fn name(self) -> &'static str {
+        match self {
+            Role::Building => "building",
+            Role::Kept => "kept",
+            Role::Repair => "repair",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Everything that decides what is to be done at a unit, as of one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The live build.
+    pub live: Option<BuildId>,
+    /// The builds with a role.
+    pub roles: BTreeMap<Role, BuildId>,
+    /// All builds, and the states of those that have one.
+    pub builds: BTreeMap<BuildId, Option<State>>,
+}
+
+impl Look {
+    /// The live build with its state; None where either is gone.
+    pub fn live_state(&self) -> Option<(BuildId, State)> {
+        self.state_of(self.live?)
+    }
+
+    /// The build in a role with its state.
+    pub fn in_role(&self, role: Role) -> Option<(BuildId, State)> {
+        self.state_of(*self.roles.get(&role)?)
+    }
+
+    fn state_of(&self, build: BuildId) -> Option<(BuildId, State)> {
+        Some((build, (*self.builds.get(&build)?)?))
+    }
+
+    /// The builds that nobody uses.
+    pub fn unused(&self) -> impl Iterator<Item = BuildId> {
+        let used = |build: &BuildId| self.live == Some(*build) || self.roles.values().any(|used| used == build);
+        self.builds.keys().copied().filter(move |build| !used(build))
+    }
+}
+
+/// How beginning a build went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It has begun.
+    Done,
+    /// Another build became the live one meanwhile.
+    Moved,
+    /// There is something under this name already.
+    Taken,
+}
+
+/// How making another build the live one went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switched {
+    /// It is read now.
+    Done,
+    /// Something else happened meanwhile.
+    Moved,
+    /// It has not caught up with the one that is read.
+    Behind,
+}
+
+static LOOK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("look.lua")));
+static START: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("start.lua")));
+static SWITCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("switch.lua")));
+static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sweep.lua")));
+
+type LookAnswer = (Option<String>, Option<String>, Vec<String>, Vec<String>, Vec<Option<String>>);
+
+impl Writer {
+    /// Looks at a unit.
+    pub async fn look(&self, unit: Unit) -> Result<Look, Error> {
+        let keys = self.keys();
+        let (log_id, live, roles, builds, states): LookAnswer = self
+            .connection
+            .repeatable(
+                LOOK.prepare_invoke()
+                    .key(keys.log_id(unit.shard))
+                    .key(keys.live(unit))
+                    .key(keys.roles(unit))
+                    .key(keys.builds(unit))
+                    .arg(keys.of_builds(unit)),
+            )
+            .await?;
+        if log_id.is_some_and(|id| id != self.log_id.to_string()) {
+            return Err(Error::ForeignLog);
+        }
+        let mut look = Look { live: live.map(|build| build.parse()).transpose()?, ..Look::default() };
+        for pair in roles.chunks(2) {
+            let role = Role::ALL.into_iter().find(|role| role.name() == pair[0]);
+            if let (Some(role), Some(build)) = (role, pair.get(1)) {
+                look.roles.insert(role, build.parse()?);
+            }
+        }
+        for (build, state) in builds.iter().zip(states) {
+            look.builds.insert(build.parse()?, state.map(|state| state.parse()).transpose()?);
+        }
+        Ok(look)
+    }
+
+    /// Begins a build in a role, or as the live one, if the live build is still the one that the decision rests on.
+    pub async fn start_build(
+        &self,
+        unit: Unit,
+        live_before: Option<BuildId>,
+        build: BuildId,
+        state: &State,
+        role: Option<Role>,
+    ) -> Result<Started, Error> {
+        let keys = self.keys();
+        let answer: String = self
+            .connection
+            .once(
+                START
+                    .prepare_invoke()
+                    .key(keys.log_id(unit.shard))
+                    .key(keys.live(unit))
+                    .key(keys.roles(unit))
+                    .key(keys.builds(unit))
+                    .key(keys.checkpoint(unit, build))
+                    .key(keys.buckets(unit, build))
+                    .arg(self.log_id.to_string())
+                    .arg(build.to_string())
+                    .arg(state.to_string())
+                    .arg(role.map_or("live", Role::name))
+                    .arg(live_before.map(|build| build.to_string()).unwrap_or_default())
+                    .arg(INDEX_BUCKETS - 1),
+            )
+            .await?;
+        match answer.as_str() {
+            "done" => Ok(Started::Done),
+            "moved" => Ok(Started::Moved),
+            "taken" => Ok(Started::Taken),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    /// Makes `to` the live build instead of `from`, in one step. Without `may_go_back` only if it is not behind.
+    pub async fn switch(
+        &self,
+        unit: Unit,
+        (from, to): (BuildId, BuildId),
+        keep: bool,
+        may_go_back: bool,
+    ) -> Result<Switched, Error> {
+        let keys = self.keys();
+        let answer: String = self
+            .connection
+            .once(
+                SWITCH
+                    .prepare_invoke()
+                    .key(keys.log_id(unit.shard))
+                    .key(keys.live(unit))
+                    .key(keys.roles(unit))
+                    .key(keys.checkpoint(unit, from))
+                    .key(keys.checkpoint(unit, to))
+                    .arg(self.log_id.to_string())
+                    .arg(from.to_string())
+                    .arg(to.to_string())
+                    .arg(if keep { "keep" } else { "drop" })
+                    .arg(if may_go_back { "any" } else { "forward" })
+                    .arg(keys.bell(unit)),
+            )
+            .await?;
+        match answer.as_str() {
+            "done" => Ok(Switched::Done),
+            "moved" => Ok(Switched::Moved),
+            "behind" => Ok(Switched::Behind),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    /// Takes a build's role away, if it is the one that has it. It is swept then.
+    pub async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
+        self.connection.repeatable(redis::cmd("HDEL").arg(self.keys().roles(unit)).arg(role.name())).await
+    }
+
+    /// Removes a build's keys in small steps, which do not block Redis. One that is used is left alone.
+    pub async fn sweep(&self, unit: Unit, build: BuildId) -> Result<(), Error> {
+        let keys = self.keys();
+        for first in (0..INDEX_BUCKETS).step_by(BUCKETS_PER_SWEEP as usize) {
+            let last = (first + BUCKETS_PER_SWEEP - 1).min(INDEX_BUCKETS - 1);
+            let answer: String = self
+                .connection
+                .repeatable(
+                    SWEEP
+                        .prepare_invoke()
+                        .key(keys.live(unit))
+                        .key(keys.roles(unit))
+                        .key(keys.builds(unit))
+                        .arg(build.to_string())
+                        .arg(keys.build(unit, build))
+                        .arg(first)
+                        .arg(last)
+                        .arg(if last == INDEX_BUCKETS - 1 { "last" } else { "" }),
+                )
+                .await?;
+            if answer == "used" {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

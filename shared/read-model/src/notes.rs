@@ -1,0 +1,68 @@
+//! What projectors keep beside the views: plans, reports, losses, parked events, digests. To this crate they are texts.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::{Script, cmd};
+
+use crate::{BuildId, Error, Unit, Writer};
+
+/// How many losses are kept of each projection.
+const LOSSES_MAX: isize = 20;
+
+static CHANGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("change.lua")));
+
+impl Writer {
+    /// What is to become of a projection.
+    pub async fn plan(&self, projection: &str) -> Result<Option<String>, Error> {
+        self.connection.repeatable(cmd("GET").arg(self.keys().plan(projection))).await
+    }
+
+    /// Changes the plan if it still is `from`; returns what it is now.
+    pub async fn change_plan(&self, projection: &str, from: Option<&str>, to: &str) -> Result<Option<String>, Error> {
+        let mut script = CHANGE.prepare_invoke();
+        self.connection.once(script.key(self.keys().plan(projection)).arg(from.unwrap_or_default()).arg(to)).await
+    }
+
+    /// Keeps what happened to a projection's views.
+    pub async fn note_loss(&self, projection: &str, loss: &str) -> Result<(), Error> {
+        let key = self.keys().losses(projection);
+        let _: u64 = self.connection.once(cmd("LPUSH").arg(&key).arg(loss)).await?;
+        self.connection.repeatable(cmd("LTRIM").arg(&key).arg(0).arg(LOSSES_MAX - 1)).await
+    }
+
+    /// What happened to a projection's views, the newest first.
+    pub async fn losses(&self, projection: &str) -> Result<Vec<String>, Error> {
+        self.connection.repeatable(cmd("LRANGE").arg(self.keys().losses(projection)).arg(0).arg(LOSSES_MAX - 1)).await
+    }
+
+    /// Says how a unit is, for a while.
+    pub async fn report(&self, unit: Unit, report: &str, lasts: Duration) -> Result<(), Error> {
+        let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+        self.connection.repeatable(cmd("SET").arg(self.keys().report(unit)).arg(report).arg("PX").arg(lasts)).await
+    }
+
+    /// What its owner said of a unit a while ago.
+    pub async fn read_report(&self, unit: Unit) -> Result<Option<String>, Error> {
+        self.connection.repeatable(cmd("GET").arg(self.keys().report(unit))).await
+    }
+
+    /// The parked events of a build, by position.
+    pub async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error> {
+        self.connection.repeatable(cmd("HGETALL").arg(self.keys().parked(unit, build))).await
+    }
+
+    /// How many events of a build are parked.
+    pub async fn parked_count(&self, unit: Unit, build: BuildId) -> Result<u64, Error> {
+        self.connection.repeatable(cmd("HLEN").arg(self.keys().parked(unit, build))).await
+    }
+
+    /// The digests of the ranges that a build has been through.
+    pub async fn digests(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, u64>, Error> {
+        let stored: BTreeMap<u64, String> =
+            self.connection.repeatable(cmd("HGETALL").arg(self.keys().digests(unit, build))).await?;
+        let parse = |digits: String| u64::from_str_radix(&digits, 16).map_err(|_| Error::Corrupt("a digest that is none"));
+        stored.into_iter().map(|(range, digest)| Ok((range, parse(digest)?))).collect()
+    }
+}

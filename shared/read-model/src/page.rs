@@ -1,0 +1,130 @@
+//! Reading lists. Each shard has a part of a list; they are read side by side and merged, from builds of one generation.
+
+use std::cmp::Reverse;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use redis::Script;
+
+use crate::keys::{bucket_of, indexed_list};
+use crate::read::{BUILD_CHANGES_MAX, build_keeps_changing};
+use crate::{Error, ReadModel, State, StoredView, Unit};
+
+/// The most entries that one page has.
+pub const PAGE_ENTRIES_MAX: usize = 1000;
+/// How many digits a list member's position has: as many as the largest has, so that they sort as the numbers do.
+const POSITION_DIGITS: usize = 20;
+/// How often a page begins anew because the shards were of different generations. A promotion switches them within milliseconds.
+const GENERATIONS_MIXED_MAX: usize = 50;
+/// How long it waits then.
+const GENERATIONS_MIXED_WAIT: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// A part of a list, the newest first, and how fresh it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The checkpoint of the shard that is furthest behind.
+    pub position: u64,
+    /// That shard.
+    pub shard: u16,
+    /// As in [`crate::Found`].
+    pub may_be_stale: bool,
+    /// The position of the first event that one of the views, or the list itself, lacks because it could not be folded.
+    pub parked: Option<u64>,
+    /// List members and their views. The last one's member is where the next page begins.
+    pub entries: Vec<PageEntry>,
+}
+
+/// A list's member and its view.
+pub type PageEntry = (String, Bytes);
+
+/// The list member for a view that was created by the event at this position. Lists are in the order of these.
+pub fn list_member(position: u64, view_key: &str) -> String {
+    format!("{position:0width$}:{view_key}", width = POSITION_DIGITS)
+}
+
+static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
+
+struct Part {
+    unit: Unit,
+    generation: u64,
+    state: State,
+    entries: Vec<(String, StoredView)>,
+}
+
+type PartAnswer = (Option<String>, Option<String>, Vec<String>, Vec<Bytes>, String);
+
+impl ReadModel {
+    /// Reads a part of a list: at most `limit` entries, the newest first, beginning after the member `after` or with the newest. What is
+    /// added meanwhile stands before, so pages neither repeat nor miss an entry.
+    pub async fn page(
+        &self,
+        projection: &'static str,
+        list: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let limit = limit.min(PAGE_ENTRIES_MAX);
+        for _ in 0..GENERATIONS_MIXED_MAX {
+            let parts = try_join_all(self.units(projection).map(|unit| self.part(unit, list, after, limit))).await?;
+            if parts.windows(2).all(|pair| pair[0].generation == pair[1].generation) {
+                return Ok(self.merge(parts, limit));
+            }
+            tokio::time::sleep(GENERATIONS_MIXED_WAIT).await;
+        }
+        Err(build_keeps_changing())
+    }
+
+    async fn part(&self, unit: Unit, list: &str, after: Option<&str>, limit: usize) -> Result<Part, Error> {
+        let keys = &self.0.keys;
+        let name = indexed_list(list);
+        for _ in 0..BUILD_CHANGES_MAX {
+            let build = self.guess(unit);
+            let (live, state, members, views, verdict): PartAnswer = self
+                .0
+                .connection
+                .repeatable(
+                    PAGE.prepare_invoke()
+                        .key(keys.live(unit))
+                        .key(keys.checkpoint(unit, build))
+                        .key(keys.list(unit, build, list))
+                        .key(keys.buckets(unit, build))
+                        .key(keys.index(unit, build, bucket_of(&name)))
+                        .arg(build.to_string())
+                        .arg(keys.views(unit, build))
+                        .arg(after.map_or_else(|| "+".to_owned(), |member| format!("({member}")))
+                        .arg(limit)
+                        .arg(POSITION_DIGITS + ":".len())
+                        .arg(&name)
+                        .arg(bucket_of(&name)),
+                )
+                .await?;
+            let Some(state) = self.state_if_live(unit, build, live, state)? else { continue };
+            if verdict == "lost" {
+                return Err(Error::Lost);
+            }
+            let entries = members
+                .into_iter()
+                .zip(views)
+                .map(|(member, view)| Ok((member, StoredView::from_bytes(Some(view))?)))
+                .collect::<Result<_, Error>>()?;
+            return Ok(Part { unit, generation: build.generation, state, entries });
+        }
+        Err(build_keeps_changing())
+    }
+
+    fn merge(&self, parts: Vec<Part>, limit: usize) -> Page {
+        let behind = parts.iter().min_by_key(|part| part.state.position);
+        let (position, shard) = behind.map_or((0, 0), |part| (part.state.position, part.unit.shard));
+        let stale = parts.iter().filter(|part| self.may_be_stale(part.unit, &part.state)).count();
+        let mut parked: Vec<u64> =
+            parts.iter().map(|part| part.state.parked_from).filter(|position| *position > 0).collect();
+        let mut entries: Vec<_> = parts.into_iter().flat_map(|part| part.entries).collect();
+        // Each part is sorted already, which this sort makes use of.
+        entries.sort_by(|(a, _), (b, _)| Reverse(a).cmp(&Reverse(b)));
+        entries.truncate(limit);
+        parked.extend(entries.iter().filter_map(|(_, stored)| stored.parked));
+        let entries = entries.into_iter().filter_map(|(member, stored)| Some((member, stored.view?))).collect();
+        Page { position, shard, may_be_stale: stale > 0, parked: parked.into_iter().min(), entries }
+    }
+}

@@ -1,0 +1,36 @@
+#!lua
+-- Makes another build the live one. Everything is checked before the first write.
+--
+-- KEYS: log id, live build, roles, state of the live build, state of the other
+-- ARGV: log id, live build, other build, 'keep' or 'drop' for what was live, 'forward' where the other must not be behind, bell
+
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[2] then
+  return 'moved'
+end
+local from, to = redis.call('GET', KEYS[4]), redis.call('GET', KEYS[5])
+if not to then
+  return 'moved'
+end
+if from and ARGV[5] == 'forward' then
+  -- Positions as digits: a Lua number holds none above 2^53.
+  local before, after = string.match(from, '^%d+'), string.match(to, '^%d+')
+  if #after < #before or (#after == #before and after < before) then
+    return 'behind'
+  end
+end
+if not (redis.acl_check_cmd('SET', KEYS[2], '') and redis.acl_check_cmd('HSET', KEYS[3], '', '') and redis.acl_check_cmd('HDEL', KEYS[3], '')) then
+  return 'forbidden'
+end
+
+local roles = redis.call('HGETALL', KEYS[3])
+for i = 1, #roles, 2 do
+  if roles[i + 1] == ARGV[3] then
+    redis.call('HDEL', KEYS[3], roles[i])
+  end
+end
+if ARGV[4] == 'keep' then
+  redis.call('HSET', KEYS[3], 'kept', ARGV[2])
+end
+redis.call('SET', KEYS[2], ARGV[3])
+redis.pcall('PUBLISH', ARGV[6], '0')
+return 'done'

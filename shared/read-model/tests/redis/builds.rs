@@ -1,0 +1,126 @@
+use redis::cmd;
+use tally_read_model::{Applied, BuildId, Error, Role, Started, State, Switched, Unit};
+
+use crate::support::{FIRST, P, START, at, fixture, listed, view};
+
+#[tokio::test]
+async fn a_build_beside_the_live_one_is_read_by_nobody_until_it_is_switched_to() {
+    let f = fixture().await.begun().await;
+    f.apply(START, 5, &[listed("a", "1", "l", 1)]).await.unwrap();
+    let next = f.build_next(2, FIRST).await;
+    f.apply_to(next, START, 4, &[view("a", "2")]).await.unwrap();
+    assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "1");
+
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, false).await.unwrap(), Switched::Behind);
+    f.apply_to(next, at(4), 5, &[]).await.unwrap();
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, false).await.unwrap(), Switched::Done);
+    assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "2");
+    assert_eq!(f.model.page("p", "l", None, 9).await.unwrap().entries, []);
+
+    let look = f.writer.look(P).await.unwrap();
+    assert_eq!((look.live, look.roles.clone()), (Some(next), [(Role::Kept, FIRST)].into()));
+    assert_eq!(look.unused().count(), 0);
+    // And back.
+    assert_eq!(f.writer.switch(P, (next, FIRST), false, true).await.unwrap(), Switched::Done);
+    assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "1");
+    assert_eq!(f.writer.look(P).await.unwrap().unused().collect::<Vec<_>>(), [next]);
+}
+
+#[tokio::test]
+async fn positions_of_different_lengths_are_compared_as_numbers() {
+    let f = fixture().await.begun().await;
+    f.apply(START, 9, &[]).await.unwrap();
+    let next = f.build_next(2, FIRST).await;
+    f.apply_to(next, START, 10, &[]).await.unwrap();
+    assert_eq!(f.writer.switch(P, (FIRST, next), false, false).await.unwrap(), Switched::Done);
+    let third = f.build_next(3, next).await;
+    f.apply_to(third, START, 9, &[]).await.unwrap();
+    assert_eq!(f.writer.switch(P, (next, third), false, false).await.unwrap(), Switched::Behind);
+}
+
+#[tokio::test]
+async fn a_switch_that_rests_on_another_live_build_changes_nothing() {
+    let mut f = fixture().await.begun().await;
+    let next = f.build_next(2, FIRST).await;
+    let before = f.everything().await;
+    let gone = BuildId { generation: 1, repair: 7 };
+    assert_eq!(f.writer.switch(P, (next, FIRST), true, true).await.unwrap(), Switched::Moved);
+    assert_eq!(f.writer.switch(P, (FIRST, gone), true, true).await.unwrap(), Switched::Moved);
+    let start = f.writer.start_build(P, Some(next), BuildId::first(3), &START, Some(Role::Building)).await;
+    assert_eq!(start.unwrap(), Started::Moved);
+    assert_eq!(f.writer.start_build(P, Some(FIRST), next, &START, None).await.unwrap(), Started::Taken);
+    assert_eq!(f.everything().await, before);
+}
+
+#[tokio::test]
+async fn removing_a_large_build_leaves_every_other_key_alone() {
+    let f = fixture().await.begun().await;
+    let many: Vec<_> = (0..5_000).map(|n| listed(&format!("k{n}"), "v", &format!("l{}", n % 7), n)).collect();
+    f.apply(START, 1, &many).await.unwrap();
+    // Build 1 must not be taken for 11, nor the projection p for pp.
+    let pp = Unit { projection: "pp", shard: 0 };
+    f.begin(pp).await;
+    let eleventh = f.build_next(11, FIRST).await;
+    f.apply_to(eleventh, START, 1, &[view("a", "p")]).await.unwrap();
+    assert_eq!(f.writer.switch(P, (FIRST, eleventh), false, false).await.unwrap(), Switched::Done);
+
+    f.writer.sweep(P, FIRST).await.unwrap();
+    assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "p");
+    assert_eq!(f.model.get("pp", "a").await.unwrap().position, 0);
+    let mut raw = f.raw.clone();
+    let left: Vec<String> = cmd("KEYS").arg(f.key("p:1:*")).query_async(&mut raw).await.unwrap();
+    assert_eq!(left, [""; 0]);
+    assert_eq!(f.writer.look(P).await.unwrap().builds.into_keys().collect::<Vec<_>>(), [eleventh]);
+}
+
+#[tokio::test]
+async fn a_build_that_is_used_is_never_removed() {
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 5, &[view("a", "1")]).await.unwrap();
+    let next = f.build_next(2, FIRST).await;
+    let before = f.everything().await;
+    f.writer.sweep(P, FIRST).await.unwrap();
+    f.writer.sweep(P, next).await.unwrap();
+    assert_eq!(f.everything().await, before);
+    f.writer.drop_role(P, Role::Building).await.unwrap();
+    f.writer.sweep(P, next).await.unwrap();
+    assert_eq!(f.apply_to(next, START, 1, &[view("a", "2")]).await.unwrap(), Applied::Moved);
+}
+
+#[tokio::test]
+async fn views_that_are_not_all_there_are_not_read() {
+    let f = fixture().await;
+    f.writer.claim().await.unwrap();
+    let state = State { complete_from: 7, ..START };
+    f.writer.start_build(P, None, FIRST, &state, None).await.unwrap();
+    f.apply(state, 6, &[view("a", "1")]).await.unwrap();
+    let not_yet = Error::NotBuilt { shard: 0, position: 6, complete_from: 7 };
+    assert_eq!(f.model.get("p", "a").await, Err(not_yet.clone()));
+    assert_eq!(f.model.page("p", "l", None, 9).await, Err(not_yet));
+    f.apply(State { position: 6, ..state }, 7, &[]).await.unwrap();
+    assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_plan_is_changed_by_whoever_knows_it() {
+    let f = fixture().await;
+    assert_eq!(f.writer.plan("p").await.unwrap(), None);
+    assert_eq!(f.writer.change_plan("p", None, "one").await.unwrap().as_deref(), Some("one"));
+    assert_eq!(f.writer.change_plan("p", None, "two").await.unwrap().as_deref(), Some("one"));
+    assert_eq!(f.writer.change_plan("p", Some("one"), "two").await.unwrap().as_deref(), Some("two"));
+    assert_eq!(f.writer.plan("p").await.unwrap().as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn a_projector_that_says_nothing_any_more_is_forgotten() {
+    let f = fixture().await;
+    let (brief, long) = (std::time::Duration::from_millis(50), std::time::Duration::from_secs(60));
+    assert_eq!(f.writer.join("b", long).await.unwrap(), ["b"]);
+    f.writer.join("a", brief).await.unwrap();
+    let begun = std::time::Instant::now();
+    while f.writer.join("b", long).await.unwrap() != ["b"] {
+        assert!(begun.elapsed() < crate::support::DEADLINE, "it is still counted");
+    }
+    f.writer.leave("b").await.unwrap();
+    assert_eq!(f.writer.members().await.unwrap(), [""; 0]);
+}
