@@ -168,20 +168,17 @@ impl Actor {
             return;
         }
         let alone = self.holds_left == 0;
-        let new = presumed_new(&ticket.submission.command);
-        if let Some(stream) = new.as_ref().filter(|_| alone) {
-            self.cache.presume_empty(stream);
-        }
+        let new = presumed_new(&ticket.submission.command).filter(|id| !self.cache.contains(id));
         let needed = needed_streams(&ticket.submission.command, &self.cache);
         // What is out of date is loaded when the head is held; only what is not known at all would take too long then.
-        let lacks = |id: &&StreamId| match alone {
-            true => self.cache.get(id).is_none(),
-            false => !self.cache.contains(id) && new.as_ref() != Some(id),
+        let lacks = |id: &&StreamId| {
+            let known = if alone { self.cache.get(id).is_some() } else { self.cache.contains(id) };
+            !known && new.as_ref() != Some(id)
         };
         let lacking: Vec<StreamId> = needed.iter().filter(lacks).cloned().collect();
         if lacking.is_empty() && !self.parked.holds_up(&needed) {
             match alone {
-                true => self.forming.push(decide(&mut self.cache, ticket, needed)),
+                true => self.decide_ahead(ticket, needed, new),
                 false => self.queue.push_back(ticket),
             }
         } else if ticket.loads >= LOADS_PER_COMMAND_MAX {
@@ -196,6 +193,19 @@ impl Actor {
             ticket.loads += u32::from(wanted);
             self.parked.push(ticket, needed);
         }
+    }
+
+    /// Decides without asking whether anything is stored of the stream that is presumed `new`.
+    fn decide_ahead(&mut self, ticket: Ticket, needed: Vec<StreamId>, new: Option<StreamId>) {
+        if let Some(id) = &new {
+            self.cache.presume_empty(id);
+        }
+        let decided = decide(&mut self.cache, ticket, needed);
+        if let (Some(id), 0) = (&new, event_count(&decided)) {
+            // No append will find out: whoever needs it next has to look.
+            self.cache.distrust(id);
+        }
+        self.forming.push(decided);
     }
 
     /// Sends what there is to send, if nothing is under way.
