@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("tally.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out.join("methods.rs"), methods(compiler.descriptor_pool().services())?)?;
 
-    tonic_prost_build::configure().include_file("tally.rs").compile_fds(descriptors)?;
+    let generator = tonic_prost_build::configure().codec_path("crate::SmallMessages").include_file("tally.rs");
+    generator.compile_fds(descriptors)?;
     Ok(())
 }
 

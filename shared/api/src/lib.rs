@@ -3,10 +3,13 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
+mod codec;
+
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/tally.rs"));
 }
 
+pub use codec::SmallMessages;
 pub use generated::google;
 pub use generated::tally::*;
 
