@@ -19,6 +19,16 @@ pub(crate) enum Alarm {
         /// Where the log ends.
         head: u64,
     },
+    /// As [`Alarm::BeyondHead`], of what others have read meanwhile.
+    #[error(
+        "events up to position {published} were published and the log ends at {head}: it lost events that others may have acted on"
+    )]
+    PublishedBeyondHead {
+        /// Up to where the log was published.
+        published: u64,
+        /// Where the log ends.
+        head: u64,
+    },
     /// An event can't be read, or does not follow from its view.
     #[error("{0}")]
     Unfoldable(#[from] FoldError),

@@ -12,6 +12,7 @@ use tonic::service::Routes;
 
 use crate::config::{ProjectingArgs, RebuildArgs};
 use crate::engine::Engine;
+use crate::outward::LINE_EVENTS;
 use crate::status::Status;
 use crate::{ServeArgs, projections};
 
@@ -31,8 +32,17 @@ impl App {
     pub async fn build(common: &CommonArgs, args: &ServeArgs) -> anyhow::Result<Self> {
         let (store, model) = stores(common, &args.projecting).await?;
         let (projections, readiness) = (projections::all(), Readiness::default());
-        let status = Status::new(projections.iter().map(|projection| projection.name()), readiness.clone());
-        let engine = Engine { store, model, projections, limits: args.projecting.tail_limits(), status };
+        let names = projections.iter().map(|projection| projection.name()).chain([LINE_EVENTS]);
+        let status = Status::new(names, readiness.clone());
+        let engine = Engine {
+            store,
+            model,
+            projections,
+            limits: args.projecting.tail_limits(),
+            log: common.log.clone(),
+            line_events_kept_max: args.line_events_kept_max,
+            status,
+        };
         let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
         Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout() })
     }

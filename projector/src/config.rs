@@ -36,6 +36,11 @@ pub struct ServeArgs {
     #[arg(long, env = "PROJECTOR_LISTEN", default_value = "127.0.0.1:50053", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
 
+    /// Newest events that stay in the Redis stream line_events for others to read; Redis may keep some hundred more
+    #[arg(long, env = "LINE_EVENTS_KEPT_MAX", default_value_t = 100_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) line_events_kept_max: u64,
+
     #[command(flatten)]
     pub(crate) projecting: ProjectingArgs,
 }

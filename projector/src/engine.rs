@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::Fold;
 use crate::alarm::Alarm;
+use crate::outward::{LINE_EVENTS, Outward};
 use crate::retry::{Backoff, Failure};
 use crate::run::run;
 use crate::status::{LOG, State, Status};
@@ -22,6 +23,10 @@ pub(crate) struct Engine {
     pub(crate) model: ReadModel,
     pub(crate) projections: Vec<Arc<dyn Fold>>,
     pub(crate) limits: TailLimits,
+    /// The name of the log.
+    pub(crate) log: String,
+    /// About how many of the events that are published stay to be read.
+    pub(crate) line_events_kept_max: u64,
     pub(crate) status: Status,
 }
 
@@ -39,6 +44,14 @@ impl Engine {
             let task = tasks.spawn(run(stepper, self.status.clone(), self.limits.retry_max));
             names.insert(task.id(), name);
         }
+        let outward = Outward {
+            tail: Arc::clone(&tail),
+            lines: self.model.line_events(log_id),
+            log: self.log,
+            kept_max: self.line_events_kept_max,
+        };
+        let task = tasks.spawn(outward.run(self.status.clone(), self.limits.retry_max));
+        names.insert(task.id(), LINE_EVENTS);
         let (bell, status) = (self.model.subscribe_log(), self.status.clone());
         let task = tasks.spawn(async move { tail.run(log_id, bell, &status).await });
         names.insert(task.id(), LOG);

@@ -1,7 +1,7 @@
 //! Tails the log and keeps the read model.
 //!
 //! In reading order: what the process is told and how it is put together; an event, what a projection is, the projections; the fold of a
-//! batch; one step of a projection, its loop, all of them side by side; the tail that they share; a rebuild; what goes wrong.
+//! batch; one step of a projection, its loop, all of them side by side; the tail that they share; what is published to others; a rebuild; what goes wrong.
 
 mod app;
 mod config;
@@ -17,6 +17,8 @@ mod engine;
 mod run;
 mod step;
 mod tail;
+
+mod outward;
 
 mod progress;
 mod rebuild;

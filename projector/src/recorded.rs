@@ -1,7 +1,7 @@
 //! An event of the log as projections see it.
 
 use tally_domain::{Event, StoredEventError};
-use tally_event_store::StoredEvent;
+use tally_event_store::{Metadata, StoredEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ pub(crate) struct Recorded {
     pub(crate) command_id: Uuid,
     /// When it was appended.
     pub(crate) recorded_at: OffsetDateTime,
+    /// Where its command came from.
+    pub(crate) metadata: Metadata,
     /// The name of its type, also where this version of Tally can't read it.
     pub(crate) event_type: String,
     /// What happened. Only a projection that handles the type is hindered by one that can't be read.
@@ -32,6 +34,7 @@ impl From<StoredEvent> for Recorded {
             version: stored.version,
             command_id: stored.command_id,
             recorded_at: stored.recorded_at,
+            metadata: stored.metadata,
             event: Event::from_stored(&stored.event_type, &stored.payload),
             event_type: stored.event_type,
         }

@@ -120,11 +120,13 @@ fn each_projection_declares_the_types_that_it_handles() {
             .map(|event| event.recorded().event_type)
             .collect();
         let declared: &[&str] = match projection.name() {
-            "order" => {
+            "order" | "order_history" => {
                 &["OrderCreated", "OrderCancelled", "OrderShipped", "Allocated", "Deallocated", "OutOfStock", "Shipped"]
             }
             "orders_by_customer" | "orders_by_status" => &["OrderCreated", "OrderCancelled", "OrderShipped"],
             "allocations" => &["Allocated", "Deallocated", "Shipped"],
+            // Of Allocated and Deallocated those of lines that waited.
+            "backorders" => &["Deallocated", "OutOfStock"],
             "stock" => &[
                 "BatchCreated",
                 "BatchQuantityChanged",
@@ -145,7 +147,7 @@ fn each_projection_declares_the_types_that_it_handles() {
 fn an_event_that_cannot_be_read_stops_the_projections_that_handle_it_and_no_other() {
     let broken = recorded(&[claimed("b1"), allocated("o1", "sku", "b1", 1).at(5).unreadable("Allocated")]);
     let stopped: Vec<_> = all().iter().filter(|p| p.keys(&broken).is_err()).map(|p| p.name()).collect();
-    assert_eq!(stopped, ["order", "allocations", "stock"]);
+    assert_eq!(stopped, ["order", "allocations", "stock", "order_history", "backorders"]);
     assert_eq!(by_name("order").keys(&broken).unwrap_err().position, 5);
 }
 

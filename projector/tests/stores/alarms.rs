@@ -113,7 +113,14 @@ async fn an_event_that_cannot_be_read_halts_the_projections_that_handle_it() {
     f.as_owner("UPDATE events SET payload = '{}' WHERE event_type = 'Allocated'").await;
     let projector = f.projector(&[]).await;
     let (_, halted) = outcome(&f, &projector).await;
-    assert_eq!(halted, [projections::ORDER, projections::ALLOCATIONS, projections::STOCK]);
+    let handle_it = [
+        projections::ORDER,
+        projections::ALLOCATIONS,
+        projections::STOCK,
+        projections::ORDER_HISTORY,
+        projections::BACKORDERS,
+    ];
+    assert_eq!(halted, handle_it);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod alarms;
 mod following;
 mod history;
 mod outages;
+mod outward;
 mod process;
 mod rebuilds;
 mod support;

@@ -7,7 +7,7 @@ use projector::{App, State, Status};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, cmd};
 use sqlx::{Connection, PgConnection};
-use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, migrate};
+use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, ReadOptions, ReadStore, StoredEvent, migrate};
 use tally_read_model::{Checkpoint, Options, ReadModel, projections};
 use tally_runtime::CommonArgs;
 use tally_servers::{Postgres, Redis, fresh_database, test_redis, unique_log_name};
@@ -146,6 +146,13 @@ impl Fixture {
 
     pub(crate) async fn redis(&self) -> MultiplexedConnection {
         connection(&self.redis_url).await
+    }
+
+    /// The whole log as it is stored.
+    pub(crate) async fn read_log(&self) -> Vec<StoredEvent> {
+        let log: LogName = self.log.parse().unwrap();
+        let store = ReadStore::connect(&self.database_url, &log, ReadOptions::default()).await.unwrap();
+        store.read_after(0, usize::MAX).await.unwrap()
     }
 
     /// As the owner of the database, who can do what no role of Tally's may.

@@ -77,6 +77,21 @@ impl Keys {
         format!("tally:{}:log:bell", self.log)
     }
 
+    /// The stream that others read what happens to lines from.
+    pub(crate) fn line_events(&self) -> String {
+        format!("tally:{}:line_events", self.log)
+    }
+
+    /// Up to where the log was published. Its hash tag is the whole key of the stream, so that on a Redis Cluster both are on one node.
+    pub(crate) fn line_events_checkpoint(&self) -> String {
+        format!("tally:{}:{{{}}}:checkpoint", self.log, self.line_events())
+    }
+
+    /// The channel on which the same is told.
+    pub(crate) fn line_allocated(&self) -> String {
+        format!("tally:{}:line_allocated", self.log)
+    }
+
     fn shard(&self, ReadShard(shard): ReadShard) -> String {
         format!("tally:{log}:{{{log}:r{shard}}}", log = self.log)
     }
@@ -97,6 +112,9 @@ mod tests {
         assert_eq!(keys.list(ReadShard(7), "order", 2, "status/OPEN"), "tally:main:{main:r7}:order:2:list:status/OPEN");
         assert_eq!(keys.bell(ONLY_SHARD, "order"), "tally:main:{main:r0}:order:bell");
         assert_eq!(keys.log_bell(), "tally:main:log:bell");
+        assert_eq!(keys.line_events(), "tally:main:line_events");
+        assert_eq!(keys.line_events_checkpoint(), "tally:main:{tally:main:line_events}:checkpoint");
+        assert_eq!(keys.line_allocated(), "tally:main:line_allocated");
     }
 
     #[test]

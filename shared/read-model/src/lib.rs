@@ -10,6 +10,7 @@ mod generation;
 mod keys;
 mod model;
 mod names;
+mod publish;
 mod read;
 mod write;
 
@@ -18,6 +19,7 @@ pub use bell::Bell;
 pub use connection::Options;
 pub use error::Error;
 pub use model::ReadModel;
-pub use names::{lists, projections};
-pub use read::{Checkpoint, Found, PAGE_ENTRIES_MAX, Page, list_member};
+pub use names::{line_key, lists, projections};
+pub use publish::{LineEvent, LineEvents, Published};
+pub use read::{Checkpoint, Found, PAGE_ENTRIES_MAX, Page, list_member, list_member_oldest_first};
 pub use write::{VIEWS_PER_LOAD_MAX, Writer};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::bell::{Bell, Bells};
 use crate::connection::{self, Connection};
 use crate::keys::{Keys, ONLY_SHARD};
-use crate::{Error, Options, Writer};
+use crate::{Error, LineEvents, Options, Writer};
 
 /// The read model of one log. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +43,11 @@ impl ReadModel {
     /// The writing half, for the projector of the log with this id.
     pub fn writer(&self, log_id: Uuid) -> Writer {
         Writer::new(self.clone(), log_id)
+    }
+
+    /// What others read of lines, for the projector of the log with this id.
+    pub fn line_events(&self, log_id: Uuid) -> LineEvents {
+        LineEvents::new(self.clone(), log_id)
     }
 
     /// Whether Redis answers.

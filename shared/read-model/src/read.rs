@@ -35,7 +35,7 @@ pub struct Found {
     pub value: Option<Bytes>,
 }
 
-/// A part of a list, the newest first, and the position that it holds as of.
+/// A part of a list, the newest first (or the oldest, by [`list_member_oldest_first`]), and the position that it holds as of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The projection's checkpoint.
@@ -47,6 +47,11 @@ pub struct Page {
 /// The list member for a view that was created by the event at this position. Lists are in the order of these.
 pub fn list_member(position: u64, view_key: &str) -> String {
     format!("{position:0width$}:{view_key}", width = POSITION_DIGITS)
+}
+
+/// As [`list_member`], for lists that are read the oldest first: the later an event, the earlier its member sorts, and pages go backwards.
+pub fn list_member_oldest_first(position: u64, view_key: &str) -> String {
+    list_member(u64::MAX - position, view_key)
 }
 
 static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));

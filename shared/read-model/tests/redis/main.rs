@@ -6,6 +6,7 @@ mod apply;
 mod bell;
 mod generation;
 mod outage;
+mod publish;
 mod read;
 mod refusal;
 mod support;
