@@ -89,12 +89,23 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<M>>, Failure> {
+        let Answer { value, freshness } = self.encoded_view(from, key, asked, time_left).await?;
+        Ok(Answer { value: value.map(decode).transpose()?, freshness })
+    }
+
+    /// As [`Reader::view`], as it is stored.
+    pub(crate) async fn encoded_view(
+        &self,
+        from: &Watched,
+        key: &str,
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+    ) -> Result<Answer<Option<Bytes>>, Failure> {
         let look = || async {
             let found = self.model.get(from.projection, key).await?;
             Ok(Look { position: found.position, value: found.value })
         };
-        let Answer { value, freshness } = self.read(from, asked, time_left, look).await?;
-        Ok(Answer { value: value.map(decode).transpose()?, freshness })
+        self.read(from, asked, time_left, look).await
     }
 
     /// A part of a list: at most `limit` entries after the member `after`, with their members.
@@ -240,7 +251,8 @@ impl Reader {
         }
     }
 
-    async fn freshness(&self, position: u64, may_be_stale: bool) -> Result<Freshness, Failure> {
+    /// What an answer as of this position says of its age.
+    pub(crate) async fn freshness(&self, position: u64, may_be_stale: bool) -> Result<Freshness, Failure> {
         let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
         let position = i64::try_from(position).map_err(|_| Failure::Unreadable)?;
         Ok(Freshness { position, may_be_stale, token: token.encode() })
@@ -255,7 +267,8 @@ impl StreamHead {
     }
 }
 
-fn decode<M: Message + Default>(view: Bytes) -> Result<M, Failure> {
+/// A view from its stored form.
+pub(crate) fn decode<M: Message + Default>(view: Bytes) -> Result<M, Failure> {
     M::decode(view).map_err(|error| {
         tracing::error!(%error, "a view can't be decoded");
         Failure::Unreadable

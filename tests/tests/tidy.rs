@@ -186,7 +186,7 @@ fn every_rpc_says_what_it_promises() {
             }
         }
     }
-    assert_eq!(count, 12, "RPCs");
+    assert_eq!(count, 18, "RPCs");
 }
 
 /// What a program says of itself.

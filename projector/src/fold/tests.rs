@@ -59,6 +59,7 @@ fn history() -> Vec<Given> {
         created("o3", "c2", &[("sku", 1)]).of_stream("order-o3", 1),
         allocated("o3", "sku", "b1", 1).of_stream("product-sku", 8),
         quantity_changed("b1", 3).of_stream("product-sku", 9),
+        out_of_stock("x2", "sku", 99).of_stream("product-sku", 10),
     ];
     events.into_iter().zip(1..).map(|(event, position)| event.at(position)).collect()
 }
