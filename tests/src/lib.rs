@@ -11,6 +11,7 @@ pub mod fold;
 pub mod health;
 mod log;
 mod process;
+mod reads;
 mod servers;
 mod service;
 mod tally;

@@ -19,10 +19,12 @@ use crate::target_dir;
 /// How long a program that ends by itself may take.
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time-outs that only tests of outages leave as they are.
-const PATIENT: [&str; 10] = [
+const PATIENT: [&str; 12] = [
     "COMMAND_WAIT_MS_MAX",
     "DATABASE_ACQUIRE_MS_MAX",
     "DATABASE_STATEMENT_MS_MAX",
+    "EVENT_LOG_ACQUIRE_MS_MAX",
+    "EVENT_LOG_STATEMENT_MS_MAX",
     "PROJECTOR_DATABASE_ACQUIRE_MS_MAX",
     "PROJECTOR_DATABASE_STATEMENT_MS_MAX",
     "PROJECTOR_REDIS_CONNECT_MS_MAX",
