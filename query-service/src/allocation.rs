@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tally_api::allocation::v1::allocation_query_service_server::AllocationQueryService;
 use tally_api::allocation::v1::{
-    Backorder, GetAllocationsRequest, GetAllocationsResponse, GetStockRequest, GetStockResponse, ListBackordersRequest,
+    Backorder, GetAllocationsRequest, GetAllocationsResponse, GetStockRequest, ListBackordersRequest,
     ListBackordersResponse, Stock, WatchStockRequest, WatchStockResponse,
 };
+use tally_api::stored::GetStockResponse;
+use tally_api::stored::allocation::v1::allocation_query_service_server::AllocationQueryService;
 use tally_read_model::lists;
 use tally_runtime::{Violations, limits, time_left};
 use tonic::{Request, Response, Status};
@@ -14,7 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::outbox::Outgoing;
 use crate::paging;
 use crate::read_after::{ReadAfter, canonical_order_id};
-use crate::reader::{Answer, Reader};
+use crate::reader::{Answer, Reader, check};
 use crate::status::{Failure, Missing};
 use crate::watch_call::{Kind, Watching};
 use crate::watched::Watched;
@@ -60,8 +61,9 @@ impl AllocationQueryService for Allocations {
         violations.into_result()?;
 
         let Answer { value, freshness } =
-            self.reader.view::<Stock>(&self.stock, &request.sku, &read_after, time_left).await?;
+            self.reader.encoded_view(&self.stock, &request.sku, &read_after, time_left).await?;
         let stock = value.ok_or_else(|| Failure::not_found(Missing::Stock, &freshness))?;
+        check(&stock)?;
         Ok(Response::new(GetStockResponse { stock: Some(stock), freshness: Some(freshness) }))
     }
 

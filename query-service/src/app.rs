@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use tally_api::allocation::v1::allocation_query_service_server::{self, AllocationQueryServiceServer};
 use tally_api::events::v1::event_log_service_server::{self, EventLogServiceServer};
-use tally_api::orders::v1::order_query_service_server::{self, OrderQueryServiceServer};
+use tally_api::stored::allocation::v1::allocation_query_service_server::{self, AllocationQueryServiceServer};
+use tally_api::stored::orders::v1::order_query_service_server::{self, OrderQueryServiceServer};
 use tally_event_store::ReadStore;
 use tally_read_model::{ReadModel, projections};
 use tally_runtime::{CommonArgs, Listening, Readiness, limits, watch_readiness};

@@ -12,6 +12,7 @@ mod event_log;
 mod orders;
 
 mod limited_wait;
+mod lookups;
 mod page_token;
 mod paging;
 mod read_after;

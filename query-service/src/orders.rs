@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tally_api::orders::v1::order_query_service_server::OrderQueryService;
 use tally_api::orders::v1::{
-    GetOrderHistoryRequest, GetOrderHistoryResponse, GetOrderRequest, GetOrderResponse, ListOrdersRequest,
-    ListOrdersResponse, Order, OrderChange, OrderStatus, OrderSummary, WatchOrderRequest, WatchOrderResponse,
+    GetOrderHistoryRequest, GetOrderHistoryResponse, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
+    OrderChange, OrderStatus, OrderSummary, WatchOrderRequest, WatchOrderResponse,
 };
+use tally_api::stored::GetOrderResponse;
+use tally_api::stored::orders::v1::order_query_service_server::OrderQueryService;
 use tally_read_model::lists;
 use tally_runtime::{Violations, limits, time_left};
 use tonic::{Request, Response, Status};
@@ -14,7 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::outbox::Outgoing;
 use crate::paging;
 use crate::read_after::ReadAfter;
-use crate::reader::{Answer, Reader};
+use crate::reader::{Answer, Reader, check};
 use crate::status::{Failure, Missing};
 use crate::watch_call::{Kind, Watching};
 use crate::watched::Watched;
@@ -42,8 +43,9 @@ impl OrderQueryService for Orders {
         violations.into_result()?;
 
         let Answer { value, freshness } =
-            self.reader.view::<Order>(&self.order, &order_id, &read_after, time_left).await?;
+            self.reader.encoded_view(&self.order, &order_id, &read_after, time_left).await?;
         let order = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
+        check(&order)?;
         Ok(Response::new(GetOrderResponse { order: Some(order), freshness: Some(freshness) }))
     }
 
@@ -85,12 +87,11 @@ impl OrderQueryService for Orders {
 
         let Answer { value, freshness } =
             self.reader.view::<GetOrderHistoryResponse>(&self.order_history, &order_id, &read_after, time_left).await?;
-        let history = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
-        let entries = changes_after(history.changes, after.as_deref()).take(page_size + 1).collect();
+        let mut history = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
+        let entries =
+            changes_after(std::mem::take(&mut history.changes), after.as_deref()).take(page_size + 1).collect();
         let (changes, next_page_token) = paging::cut(&list, entries, page_size);
-        let omitted_count = history.omitted_count;
-        let freshness = Some(freshness);
-        Ok(Response::new(GetOrderHistoryResponse { changes, next_page_token, freshness, omitted_count }))
+        Ok(Response::new(GetOrderHistoryResponse { changes, next_page_token, freshness: Some(freshness), ..history }))
     }
 
     type WatchOrderStream = Outgoing<WatchOrderResponse>;

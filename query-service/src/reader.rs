@@ -102,7 +102,7 @@ impl Reader {
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<Bytes>>, Failure> {
         let look = || async {
-            let found = self.model.get(from.projection, key).await?;
+            let found = from.lookups.get(key).await?;
             Ok(Look { position: found.position, value: found.value })
         };
         self.read(from, asked, time_left, look).await
@@ -265,6 +265,21 @@ impl StreamHead {
         let position = rest.try_into().map_err(|_| Failure::Unreadable)?;
         Ok(Self { version: u64::from_be_bytes(*version), position: u64::from_be_bytes(position) })
     }
+}
+
+/// Whether it can be a message at all: that its fields follow each other to its end. What a view says is the projector's matter; this is against
+/// what was never a view, and costs next to nothing.
+pub(crate) fn check(view: &Bytes) -> Result<(), Failure> {
+    let mut rest = view.as_ref();
+    while !rest.is_empty() {
+        let skipped = prost::encoding::decode_key(&mut rest)
+            .and_then(|(tag, wire_type)| prost::encoding::skip_field(wire_type, tag, &mut rest, Default::default()));
+        skipped.map_err(|error| {
+            tracing::error!(%error, "a view is no message");
+            Failure::Unreadable
+        })?;
+    }
+    Ok(())
 }
 
 /// A view from its stored form.

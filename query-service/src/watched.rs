@@ -7,11 +7,13 @@ use std::time::Duration;
 use tally_read_model::{Bell, ReadModel};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::lookups::Lookups;
 use crate::wait::{Projection, Waiters, watch};
 
 /// A projection that can be waited for. Its watcher ends with it.
 pub(crate) struct Watched {
     pub(crate) projection: &'static str,
+    pub(crate) lookups: Lookups,
     pub(crate) waiters: Arc<Waiters>,
     _watcher: AbortOnDropHandle<()>,
 }
@@ -22,7 +24,12 @@ impl Watched {
         let waiters = Arc::<Waiters>::default();
         let remote = Remote { projection, bell: model.subscribe(projection), model: model.clone() };
         let watcher = tokio::spawn(watch(Arc::clone(&waiters), remote, poll_interval));
-        Self { projection, waiters, _watcher: AbortOnDropHandle::new(watcher) }
+        Self {
+            projection,
+            lookups: Lookups::new(model, projection),
+            waiters,
+            _watcher: AbortOnDropHandle::new(watcher),
+        }
     }
 }
 

@@ -4,10 +4,22 @@
 use std::fmt::Write;
 use std::{env, fs, path::Path, path::PathBuf};
 
+use protox::prost_reflect::prost_types::FileDescriptorSet;
 use protox::prost_reflect::{DynamicMessage, MethodDescriptor, ServiceDescriptor, Value};
+
+/// Services whose answers hold views.
+const STORED_FILES: [&str; 2] =
+    ["tally/orders/v1/order_query_service.proto", "tally/allocation/v1/allocation_query_service.proto"];
+/// Those answers, and what stands for them in a server.
+const STORED_MESSAGES: [(&str, &str); 2] = [
+    (".tally.orders.v1.GetOrderResponse", "crate::stored::GetOrderResponse"),
+    (".tally.allocation.v1.GetStockResponse", "crate::stored::GetStockResponse"),
+];
 
 /// The option of a method that says who may call it.
 const ACCESS: &str = "tally.access.v1.access";
+/// See `src/codec.rs`.
+const CODEC: &str = "crate::SmallMessages";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("../../proto");
@@ -22,9 +34,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("tally.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out.join("methods.rs"), methods(compiler.descriptor_pool().services())?)?;
 
-    let generator = tonic_prost_build::configure().codec_path("crate::SmallMessages").include_file("tally.rs");
-    generator.compile_fds(descriptors)?;
-    Ok(())
+    let generator = tonic_prost_build::configure().codec_path(CODEC).include_file("tally.rs");
+    generator.compile_fds(descriptors.clone())?;
+    stored(descriptors, &out.join("stored"))
+}
+
+/// Once more the services whose answers hold views, with answers that hold them as they are stored: see `src/stored.rs`.
+fn stored(mut descriptors: FileDescriptorSet, out: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    fs::create_dir_all(out)?;
+    descriptors.file.retain(|file| STORED_FILES.contains(&file.name()));
+    let mut configuration = tonic_prost_build::configure()
+        .codec_path(CODEC)
+        .build_client(false)
+        .out_dir(out)
+        .include_file("tally.rs")
+        .extern_path(".tally", "crate")
+        .extern_path(".google.type", "crate::google::r#type");
+    for (message, stored) in STORED_MESSAGES {
+        configuration = configuration.extern_path(message, stored);
+    }
+    Ok(configuration.compile_fds(descriptors)?)
 }
 
 /// The table of methods as an expression.

@@ -203,6 +203,10 @@ async fn bytes_that_are_no_message_are_refused() {
     ];
     for method in methods() {
         for (what, bytes) in &cases {
+            // Its first field is a number.
+            if method.name() == "Subscribe" && *what == "a number in place of a text" {
+                continue;
+            }
             let error = bench.call(&method, bytes.clone()).await.expect_err(what);
             assert_eq!(error.code, Code::InvalidArgument, "{} {what}: {error:?}", method.name());
         }

@@ -7,6 +7,7 @@ mod bells;
 mod event_log;
 mod history;
 mod limits;
+mod lookups;
 mod orders;
 mod pages;
 mod process;

@@ -9,6 +9,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/tally.rs"));
 }
 
+pub mod stored;
+
 pub use codec::SmallMessages;
 pub use generated::google;
 pub use generated::tally::*;

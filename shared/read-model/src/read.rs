@@ -100,6 +100,33 @@ impl ReadModel {
         Err(generation_keeps_changing())
     }
 
+    /// As many calls of [`ReadModel::get`], with one command; in the order of the keys.
+    pub async fn get_many(&self, projection: &str, view_keys: &[&str]) -> Result<Vec<Found>, Error> {
+        let keys = &self.0.keys;
+        for _ in 0..GENERATION_CHANGES_MAX {
+            let generation = self.generation_seen(projection);
+            let prefix = keys.views(ONLY_SHARD, projection, generation);
+            let mut command = cmd("MGET");
+            command
+                .arg(keys.generation(ONLY_SHARD, projection))
+                .arg(keys.checkpoint(ONLY_SHARD, projection, generation));
+            let mut view = prefix.clone();
+            for key in view_keys {
+                view.truncate(prefix.len());
+                view.push_str(key);
+                command.arg(&view);
+            }
+            let mut values: std::vec::IntoIter<Option<Bytes>> =
+                self.0.connection.repeatable::<Vec<_>>(&mut command).await?.into_iter();
+            let (live, position) = (text(values.next().flatten())?, text(values.next().flatten())?);
+            if self.is_live(projection, generation, live)? {
+                let position = number(position, 0)?;
+                return Ok(values.map(|value| Found { position, value }).collect());
+            }
+        }
+        Err(generation_keeps_changing())
+    }
+
     /// Reads a part of a list: at most `limit` entries, the newest first, beginning after the member `after` or with the newest. What is
     /// added meanwhile stands before, so pages neither repeat nor miss an entry.
     pub async fn page(&self, projection: &str, list: &str, after: Option<&str>, limit: usize) -> Result<Page, Error> {
@@ -141,6 +168,10 @@ impl ReadModel {
         }
         Ok(live == generation)
     }
+}
+
+fn text(stored: Option<Bytes>) -> Result<Option<String>, Error> {
+    stored.map(|bytes| String::from_utf8(bytes.into()).map_err(|_| Error::Corrupt("a text that is none"))).transpose()
 }
 
 fn generation_keeps_changing() -> Error {

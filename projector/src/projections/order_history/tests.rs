@@ -43,7 +43,7 @@ fn every_change_is_told_with_its_time_and_position_the_oldest_first() {
         ("Allocated", "a", 2, "b1")
     );
     assert_eq!(history.changes[0].command_id, allocated.command_id, "they happened together");
-    assert_eq!(history.omitted_count, 0);
+    assert_eq!((history.customer_id.as_str(), history.omitted_count), ("c1", 0));
 }
 
 #[test]
