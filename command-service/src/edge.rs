@@ -6,11 +6,13 @@ mod orders;
 use std::time::{Duration, Instant};
 
 use tally_event_store::Metadata;
+use tally_runtime::trace::{self, Span};
 use tally_runtime::{Violations, time_left};
 use tonic::{Status, metadata::MetadataMap};
 use uuid::Uuid;
 
 use crate::convert::IntoCommand;
+use crate::metrics::METRICS;
 use crate::sequencer::{Failure, Outcome, Sequencer, Submission};
 use crate::status::to_status;
 
@@ -47,11 +49,24 @@ impl Edge {
             metadata,
             deadline: Instant::now() + wait,
         };
+        let mut span = Span::of_call("decide and commit");
         let outcome = match tokio::time::timeout(wait, self.sequencer.submit(submission)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::TimedOut),
         };
-        outcome.map_err(|failure| to_status(failure, command_id))
+        if let Ok(Outcome { receipt: Some(receipt), .. }) = &outcome {
+            span.set("tally.stream.id", receipt.stream_id.clone());
+            span.set("tally.position", i64::try_from(receipt.position).unwrap_or(i64::MAX));
+        }
+        outcome.map_err(|failure| {
+            match &failure {
+                Failure::Overloaded { limit } => METRICS.overloaded(limit),
+                Failure::TimedOut => METRICS.timed_out.inc(),
+                _ => {}
+            }
+            span.fail("the command was not carried out");
+            to_status(failure, command_id)
+        })
     }
 }
 
@@ -64,7 +79,7 @@ fn event_metadata(metadata: &MetadataMap) -> Metadata {
     Metadata {
         correlation_id: value("correlation-id"),
         causation_id: value("causation-id"),
-        traceparent: value("traceparent"),
+        traceparent: trace::current().map(|context| context.to_string()),
         actor: value("actor"),
     }
 }

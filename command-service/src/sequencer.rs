@@ -43,6 +43,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::doorbell::Doorbell;
+use crate::metrics::InFlight;
 use ticket::{Accepted, Reply, Ticket};
 
 /// The limits of a sequencer.
@@ -142,7 +143,7 @@ impl Sequencer {
         let kib = u32::try_from(bytes.div_ceil(1024)).map_err(|_| TOO_MUCH)?;
         let weighed = Arc::clone(&self.weighed).try_acquire_many_owned(kib).map_err(|_| TOO_MUCH)?;
         let (reply, answer) = oneshot::channel();
-        let reply = Reply { answer: reply, _permits: [counted, weighed] };
+        let reply = Reply { answer: reply, _permits: [counted, weighed], _in_flight: InFlight::begin() };
         self.inbox.try_send(Accepted::new(submission, content_hash, bytes, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => TOO_MANY,
             mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,

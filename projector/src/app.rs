@@ -1,17 +1,19 @@
 //! Puts the process together: the only place that constructs.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::Context;
 use tally_event_store::ReadStore;
 use tally_read_model::ReadModel;
-use tally_runtime::{CommonArgs, Listening, Readiness};
+use tally_runtime::{CommonArgs, Listening, Readiness, serve_operations};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 use crate::config::{ProjectingArgs, RebuildArgs};
 use crate::engine::Engine;
+use crate::metrics::METRICS;
 use crate::outward::LINE_EVENTS;
 use crate::status::Status;
 use crate::{ServeArgs, projections};
@@ -22,6 +24,7 @@ pub struct App {
     engine: Engine,
     readiness: Readiness,
     drain_timeout: Duration,
+    _operations: Option<AbortOnDropHandle<()>>,
 }
 
 impl App {
@@ -43,8 +46,10 @@ impl App {
             line_events_kept_max: args.line_events_kept_max,
             status,
         };
+        LazyLock::force(&METRICS);
+        let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
         let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
-        Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout() })
+        Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout(), _operations })
     }
 
     /// Where it listens, with the real port.

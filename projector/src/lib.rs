@@ -17,6 +17,7 @@ mod engine;
 mod run;
 mod step;
 mod tail;
+mod traces;
 
 mod outward;
 
@@ -24,6 +25,7 @@ mod progress;
 mod rebuild;
 
 mod alarm;
+mod metrics;
 mod retry;
 mod status;
 
@@ -41,9 +43,14 @@ use recorded::Recorded;
 /// When the process can't start, the transport fails, or a rebuild is stopped by an alarm.
 pub async fn run_command_line(command_line: CommandLine) -> anyhow::Result<()> {
     let CommandLine { common, action } = command_line;
-    tally_runtime::init_telemetry(common.log_format);
-    match action {
-        Action::Serve(args) => App::build(&common, &args).await?.run(tally_runtime::stop_signal()?).await,
-        Action::Rebuild(args) => rebuild(&common, &args).await,
-    }
+    let telemetry = tally_runtime::init_telemetry("projector", common.log_format);
+    let outcome = async {
+        match action {
+            Action::Serve(args) => App::build(&common, &args).await?.run(tally_runtime::stop_signal()?).await,
+            Action::Rebuild(args) => rebuild(&common, &args).await,
+        }
+    };
+    let outcome = outcome.await;
+    telemetry.finish().await;
+    outcome
 }

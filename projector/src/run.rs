@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::alarm::Alarm;
+use crate::metrics::{METRICS, SHARD};
 use crate::retry::{Backoff, Failure};
 use crate::status::{State, Status};
 use crate::step::Stepper;
@@ -22,7 +23,10 @@ pub(crate) async fn run(stepper: Stepper, status: Status, retry_max: Duration) -
     loop {
         match project(&stepper, &mut head, &status, &mut backoff).await {
             Err(Failure::Alarm(alarm)) => return alarm,
-            Err(Failure::Passing(reason)) => status.set(stepper.name(), State::Waiting(reason)),
+            Err(Failure::Passing(reason)) => {
+                METRICS.retried(stepper.name());
+                status.set(stepper.name(), State::Waiting(reason));
+            }
         }
         backoff.wait().await;
     }
@@ -45,6 +49,7 @@ async fn project(
         if generation.replace(checkpoint.generation) != generation {
             tokio::spawn(remove_retired(writer.clone(), name));
         }
+        METRICS.stands(name, SHARD, checkpoint.position, checkpoint.generation);
         let known_head = *head.borrow_and_update();
         if checkpoint.position < known_head
             && let Some(next) = stepper.step(checkpoint).await?

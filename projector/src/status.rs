@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use tally_runtime::Readiness;
 use tokio::sync::watch;
 
+use crate::metrics::METRICS;
+
 /// The name of the tail among the projections.
 pub(crate) const LOG: &str = "log";
 
@@ -30,7 +32,10 @@ pub struct Status {
 
 impl Status {
     pub(crate) fn new(projections: impl IntoIterator<Item = &'static str>, readiness: Readiness) -> Self {
-        let states = projections.into_iter().chain([LOG]).map(|name| (name, State::Starting)).collect();
+        let states: BTreeMap<_, _> = projections.into_iter().chain([LOG]).map(|name| (name, State::Starting)).collect();
+        for (name, state) in &states {
+            METRICS.state(name, state);
+        }
         Self { states: watch::Sender::new(states), readiness }
     }
 
@@ -51,6 +56,7 @@ impl Status {
                 return false;
             }
             log(name, &state);
+            METRICS.state(name, &state);
             self.readiness.set(states.values().all(|state| *state == State::Following));
             true
         });

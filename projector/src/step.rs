@@ -1,13 +1,16 @@
 //! One step of a projection: read a batch after its checkpoint, fold it, apply it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tally_read_model::{Applied, Checkpoint, ViewChange, Writer};
 
 use crate::alarm::Alarm;
 use crate::fold::FoldError;
+use crate::metrics::{METRICS, SHARD};
 use crate::retry::Failure;
 use crate::tail::Tail;
+use crate::traces::traced;
 use crate::{Fold, Recorded};
 
 /// Takes the steps of one projection.
@@ -29,12 +32,18 @@ impl Stepper {
         let events = self.tail.read_after(from.position).await?;
         let Some(last) = events.last() else { return Ok(None) };
         check_contiguous(from.position, &events)?;
+        let began = SystemTime::now();
+        METRICS.read(self.name(), SHARD, events[0].recorded_at);
         let changes = match self.fold(from, &events).await? {
             Ok(changes) => changes,
             Err(error) => return self.moved_or(from, Alarm::Unfoldable(error)).await,
         };
         match self.writer.apply(self.name(), from, last.position, &changes).await? {
-            Applied::Done => Ok(Some(Checkpoint { position: last.position, ..from })),
+            Applied::Done => {
+                METRICS.applied(self.name(), SHARD, events.len(), began.elapsed().unwrap_or_default());
+                traced(self.name(), began, &events);
+                Ok(Some(Checkpoint { position: last.position, ..from }))
+            }
             Applied::Moved(now) => Ok(Some(now)),
         }
     }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::alarm::Alarm;
+use crate::metrics::METRICS;
 use crate::retry::{Backoff, Failure};
 use crate::status::{LOG, State, Status};
 use crate::{Recorded, commands};
@@ -158,7 +159,7 @@ impl Tail {
             Some(position) => Ok(position),
             None => {
                 let head = self.store.head().await?;
-                self.head.send_replace(head);
+                self.ends(head);
                 Ok(head)
             }
         }
@@ -171,12 +172,17 @@ impl Tail {
         let surplus = window.len().saturating_sub(self.limits.window_events_max);
         window.drain(..surplus);
         drop(window);
-        self.head.send_replace(last);
+        self.ends(last);
     }
 
     /// The projections find out by themselves what that means for them.
     fn go_back(&self, head: u64) {
         self.lock().clear();
+        self.ends(head);
+    }
+
+    fn ends(&self, head: u64) {
+        METRICS.head(head);
         self.head.send_replace(head);
     }
 

@@ -1,8 +1,8 @@
 //! Puts the process together: the only place that constructs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,7 +11,7 @@ use tally_api::stored::allocation::v1::allocation_query_service_server::{self, A
 use tally_api::stored::orders::v1::order_query_service_server::{self, OrderQueryServiceServer};
 use tally_event_store::ReadStore;
 use tally_read_model::{ReadModel, projections};
-use tally_runtime::{CommonArgs, Listening, Readiness, limits, watch_readiness};
+use tally_runtime::{CommonArgs, Listening, Readiness, limits, serve_operations, watch_readiness};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,6 +21,7 @@ use crate::ServeArgs;
 use crate::allocation::Allocations;
 use crate::event_log::EventLog;
 use crate::log_tail::LogTail;
+use crate::metrics::METRICS;
 use crate::orders::Orders;
 use crate::reader::Reader;
 use crate::watch_call::Watching;
@@ -34,9 +35,11 @@ pub struct App {
     /// The names whose health is readiness.
     services: Vec<&'static str>,
     reader: Arc<Reader>,
+    readiness: Readiness,
     drain_timeout: Duration,
     stopping: Stopping,
     _tail: Option<AbortOnDropHandle<()>>,
+    _operations: Option<AbortOnDropHandle<()>>,
 }
 
 /// How calls are told that the process stops.
@@ -72,8 +75,12 @@ impl App {
             );
             services.push(event_log_service_server::SERVICE_NAME);
         }
+        LazyLock::force(&METRICS);
+        let readiness = Readiness::default();
+        let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
         let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
-        Ok(Self { listening, routes, services, reader, drain_timeout: common.drain_timeout(), stopping, _tail: tail })
+        let drain_timeout = common.drain_timeout();
+        Ok(Self { listening, routes, services, reader, readiness, drain_timeout, stopping, _tail: tail, _operations })
     }
 
     /// Where it listens, with the real port.
@@ -86,7 +93,7 @@ impl App {
     /// # Errors
     /// When the transport fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let readiness = Readiness::default();
+        let readiness = self.readiness;
         let _probe = AbortOnDropHandle::new(tokio::spawn(watch_store(self.reader, readiness.clone())));
         let (stopping, drain_timeout) = (self.stopping, self.drain_timeout);
         let shutdown = async move {

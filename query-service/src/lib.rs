@@ -9,6 +9,7 @@ mod config;
 
 mod allocation;
 mod event_log;
+mod metrics;
 mod orders;
 
 mod limited_wait;
@@ -39,9 +40,13 @@ use config::Action;
 /// When the process can't start, or the transport fails.
 pub async fn run_command_line(command_line: CommandLine) -> anyhow::Result<()> {
     let CommandLine { common, action } = command_line;
-    tally_runtime::init_telemetry(common.log_format);
-    let stop = tally_runtime::stop_signal()?;
-    match action {
-        Action::Serve(args) => App::build(&common, &args).await?.run(stop).await,
-    }
+    let telemetry = tally_runtime::init_telemetry("query-service", common.log_format);
+    let outcome = async {
+        match action {
+            Action::Serve(args) => App::build(&common, &args).await?.run(tally_runtime::stop_signal()?).await,
+        }
+    };
+    let outcome = outcome.await;
+    telemetry.finish().await;
+    outcome
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tally_runtime::trace::Span;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::{Counted, METRICS};
 use crate::status::Failure;
 use crate::watched::Watched;
 
@@ -40,11 +42,17 @@ impl LimitedWait {
             let place = Arc::clone(&self.places).try_acquire_owned();
             self.place = Some(place.map_err(|_| Failure::Overloaded { limit: "waiters_max" })?);
         }
+        let mut span = Span::of_call("wait for projection");
+        span.set("tally.projection", from.projection);
+        span.set("tally.position", i64::try_from(wanted).unwrap_or(i64::MAX));
+        let _counted = Counted::in_gauge(&METRICS.waiting);
+        let began = Instant::now();
         tokio::select! {
             () = from.waiters.register(wanted).woken() => {}
             () = sleep_until(self.until) => self.over = true,
             () = self.stopping.cancelled() => self.over = true,
         }
+        METRICS.waited(from.projection, began.elapsed(), self.over);
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::ServeArgs;
 use crate::limited_wait::LimitedWait;
+use crate::metrics::{Counted, METRICS};
 use crate::read_after::{After, BEFORE_ANY_LOG, ReadAfter, is_of_another_log};
 use crate::status::{Failure, Wanted};
 use crate::watched::Watched;
@@ -183,6 +184,9 @@ impl Reader {
             let wanted = Wanted::Position(wanted);
             return Err(Failure::NotYetVisible { projection: from.projection, position: seen.position, wanted });
         }
+        if may_be_stale || !reached {
+            METRICS.stale(from.projection);
+        }
         let freshness = self.freshness(seen.position, may_be_stale || !reached).await?;
         Ok(Answer { value: seen.value, freshness })
     }
@@ -221,6 +225,7 @@ impl Reader {
         loop {
             let seen = {
                 let _room = self.room(wait).await?;
+                let _counted = Counted::in_gauge(&METRICS.reading);
                 look().await?
             };
             let Some(wanted) = behind(&seen) else { return Ok((seen, true)) };

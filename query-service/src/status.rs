@@ -8,6 +8,7 @@ use tally_read_model::Error as StoreError;
 use tally_runtime::{Refusal, Violations, overloaded, store_unavailable};
 use tonic::{Code, Status};
 
+use crate::metrics::METRICS;
 use crate::read_after::OF_ANOTHER_LOG;
 
 /// When to ask again for what a projection hasn't got to yet.
@@ -118,7 +119,10 @@ impl From<Failure> for Status {
                 not_yet_visible(projection, position, wanted).into()
             }
             Failure::TokenOfAnotherLog => token_of_another_log(),
-            Failure::Overloaded { limit } => overloaded(limit).into(),
+            Failure::Overloaded { limit } => {
+                METRICS.overloaded(limit);
+                overloaded(limit).into()
+            }
             Failure::StoreUnavailable => store_unavailable("the read model can't be reached").into(),
             Failure::Unreadable => {
                 Refusal::new(Code::DataLoss, "VIEW_UNREADABLE", "what is stored can't be read; rebuild the projection")

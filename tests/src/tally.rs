@@ -79,8 +79,16 @@ impl Tally {
     /// # Panics
     /// When it doesn't start.
     pub async fn start_on_own_servers() -> Self {
+        Self::start_on_own_servers_with_environment(&[]).await
+    }
+
+    /// Starts one on servers of its own, with more variables for its processes.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub async fn start_on_own_servers_with_environment(environment: &[(&'static str, &str)]) -> Self {
         let servers = Servers::own().await.unwrap_or_else(|error| panic!("the test's own servers: {error:#}"));
-        Self::start_with(servers, &[]).await
+        Self::start_with(servers, environment).await
     }
 
     /// Starts one on the shared servers, with more variables for its processes.

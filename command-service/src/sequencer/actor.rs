@@ -29,6 +29,7 @@ use super::snapshots::Snapshots;
 use super::ticket::Ticket;
 use super::{Failure, Limits};
 use crate::doorbell::Doorbell;
+use crate::metrics::METRICS;
 
 /// Commands taken in at a time before results are looked at again.
 const RECEIVE_MAX: usize = 256;
@@ -176,6 +177,10 @@ impl Actor {
             !known && new.as_ref() != Some(id)
         };
         let lacking: Vec<StreamId> = needed.iter().filter(lacks).cloned().collect();
+        if ticket.loads == 0 {
+            METRICS.cache_hits.inc_by((needed.len() - lacking.len()) as u64);
+            METRICS.cache_misses.inc_by(lacking.len() as u64);
+        }
         if lacking.is_empty() && !self.parked.holds_up(&needed) {
             match alone {
                 true => self.decide_ahead(ticket, needed, new),
@@ -255,6 +260,9 @@ impl Actor {
             self.snapshots.write(due);
         }
         self.cache.evict();
+        let (streams, bytes) = self.cache.size();
+        METRICS.cache_streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+        METRICS.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     fn batch_landed(&mut self, Settled { decided, result }: Settled) {
@@ -270,6 +278,7 @@ impl Actor {
                 self.conclude(decided, checked);
             }
             Err(append::Error::Conflict) => {
+                METRICS.conflicts.inc();
                 self.repeated = true;
                 self.hold_from_now_on();
                 self.requeue(decided);
@@ -292,6 +301,7 @@ impl Actor {
 
     /// Takes decisions back; their commands come before those that wait already.
     fn requeue(&mut self, decided: Vec<Decided>) {
+        METRICS.decided_again.inc_by(decided.len() as u64);
         for decided in decided.into_iter().rev() {
             self.queue.push_front(undo(&mut self.cache, decided));
         }

@@ -208,6 +208,11 @@ impl StateCache {
         }
     }
 
+    /// How many streams there are, and the bytes that they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
     /// Marks a stream as used.
     pub(super) fn touch(&mut self, id: &StreamId) {
         self.entries.promote(id);

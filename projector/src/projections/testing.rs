@@ -66,6 +66,7 @@ impl Given {
             command_id: self.command_id,
             recorded_at: OffsetDateTime::from_unix_timestamp(self.position as i64).unwrap(),
             metadata: Metadata::default(),
+            trace: None,
             event_type: self.event_type.clone(),
             event: self.event.clone(),
         }

@@ -26,6 +26,7 @@ mod tail;
 
 // Sessions of Postgres.
 mod connection;
+mod metrics;
 
 pub use append::Appended;
 pub use append_store::AppendStore;

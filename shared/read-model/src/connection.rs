@@ -17,6 +17,7 @@ use redis::{
 };
 
 use crate::Error;
+use crate::metrics::METRICS;
 
 /// How long Redis may take.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +127,7 @@ impl Connection {
             Err(error) => Err(error),
         };
         if outcome.is_err() {
+            METRICS.failed.inc();
             self.forget(&attempt);
         }
         outcome
@@ -150,6 +152,7 @@ fn is_about_the_connection(error: &RedisError) -> bool {
 /// Begins when first waited for, in a task of its own: a caller that goes away leaves nothing half-done for the others.
 fn attempt(client: Client, config: AsyncConnectionConfig) -> Attempt {
     async move {
+        METRICS.opened.inc();
         tokio::spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await })
             .await
             .unwrap_or_else(|_| Err((ErrorKind::Io, "the attempt to connect was given up").into()))

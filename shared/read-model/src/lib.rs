@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod generation;
 mod keys;
+mod metrics;
 mod model;
 mod names;
 mod publish;

@@ -14,6 +14,7 @@ use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::pb::health_server::SERVICE_NAME as HEALTH_SERVICE;
 
 use crate::Readiness;
+use crate::calls::ObserveCalls;
 use crate::health::health;
 use crate::wire::WireErrors;
 
@@ -74,6 +75,7 @@ pub async fn serve(
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(ObserveCalls)
         .layer(WireErrors)
         .add_routes(routes)
         .add_service(health_service)

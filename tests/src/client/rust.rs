@@ -14,6 +14,7 @@ use tally_api::google::r#type as google;
 use tally_api::orders::v1::order_command_service_client::OrderCommandServiceClient;
 use tally_api::orders::v1::order_query_service_client::OrderQueryServiceClient;
 use tally_api::orders::v1::{self as orders, OrderStatus};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -37,6 +38,7 @@ pub struct RustClient {
     validate_only: bool,
     expected_version: Option<i64>,
     deadline: Duration,
+    metadata: MetadataMap,
 }
 
 impl RustClient {
@@ -48,13 +50,19 @@ impl RustClient {
         let channel = |address| {
             Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI").connect_lazy()
         };
+        Self::over(channel(command_service), channel(query_service))
+    }
+
+    /// A client over two connections.
+    pub fn over(commands: Channel, queries: Channel) -> Self {
         Self {
-            commands: channel(command_service),
-            queries: channel(query_service),
+            commands,
+            queries,
             command_id: String::new(),
             validate_only: false,
             expected_version: None,
             deadline: DEADLINE,
+            metadata: MetadataMap::new(),
         }
     }
 
@@ -82,6 +90,17 @@ impl RustClient {
         Self { deadline, ..self.clone() }
     }
 
+    /// The same client, whose calls carry one more header.
+    ///
+    /// # Panics
+    /// When it isn't one.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.metadata.insert(name, value.parse().expect("a header's value"));
+        client
+    }
+
     /// The connection to command-service.
     pub fn commands(&self) -> Channel {
         self.commands.clone()
@@ -94,6 +113,7 @@ impl RustClient {
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(self.deadline);
         request
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tally_domain::StreamId;
 
 use super::Actor;
+use crate::metrics::METRICS;
 use crate::sequencer::decide::{Decided, Verdict};
 use crate::sequencer::settle::Checked;
 use crate::sequencer::{Outcome, Receipt, replay};
@@ -15,6 +16,7 @@ impl Actor {
         if let Some(appended) = checked.appended {
             // Before the answers: what is woken last runs first.
             self.doorbell.ring(appended.last_position);
+            METRICS.position.set(i64::try_from(appended.last_position).unwrap_or(i64::MAX));
         }
         let mut position = checked.appended.map_or(0, |appended| appended.first_position.saturating_sub(1));
         for Decided { ticket, verdict, basis } in decided {
