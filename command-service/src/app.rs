@@ -111,7 +111,7 @@ impl App {
         })));
         LazyLock::force(&METRICS);
         let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
-        let listening = bind(args.listen).await?;
+        let listening = bind(args.listen, &args.port).await?;
         let drain_timeout = common.drain_timeout();
         Ok(Self { listening, routes, readiness, drain_timeout, sequencing, background, _operations })
     }

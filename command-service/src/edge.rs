@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tally_event_store::Metadata;
 use tally_runtime::trace::{self, Span};
-use tally_runtime::{Violations, time_left};
+use tally_runtime::{Caller, Violations, time_left};
 use tonic::{Status, metadata::MetadataMap};
 use uuid::Uuid;
 
@@ -34,7 +34,9 @@ impl Edge {
     /// Decodes a request and has it decided on. Gives what the response is made from, and the id that an order got.
     async fn execute<T: IntoCommand>(&self, request: tonic::Request<T>) -> Result<Outcome, Status> {
         let wait = time_left(request.metadata()).map_or(self.wait_max, |left| left.min(self.wait_max));
-        let metadata = event_metadata(request.metadata());
+        let caller = Caller::of(request.extensions()).cloned();
+        let customer_id = Caller::bound_customer(request.extensions()).map(str::to_owned);
+        let metadata = event_metadata(request.metadata(), caller.as_deref());
         let mut violations = Violations::new();
         let decoded = request.into_inner().into_command(&mut violations);
         violations.into_result()?;
@@ -46,6 +48,7 @@ impl Edge {
             command: decoded.command,
             expected_version: decoded.expected_version,
             validate_only: decoded.validate_only,
+            customer_id,
             metadata,
             deadline: Instant::now() + wait,
         };
@@ -71,7 +74,7 @@ impl Edge {
 }
 
 /// What is kept with each event about where it came from. Ids that aren't plain short text are left out: they're only for tracing.
-fn event_metadata(metadata: &MetadataMap) -> Metadata {
+fn event_metadata(metadata: &MetadataMap, caller: Option<&Caller>) -> Metadata {
     let value = |key: &str| {
         let text = metadata.get(key)?.to_str().ok()?;
         (!text.is_empty() && text.len() <= METADATA_CHARS_MAX).then(|| text.to_owned())
@@ -80,6 +83,7 @@ fn event_metadata(metadata: &MetadataMap) -> Metadata {
         correlation_id: value("correlation-id"),
         causation_id: value("causation-id"),
         traceparent: trace::current().map(|context| context.to_string()),
-        actor: value("actor"),
+        // Where callers are known, they can't say that they are somebody else.
+        actor: caller.map_or_else(|| value("actor"), |caller| Some(caller.subject.clone())),
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Submission {
     pub(crate) repeatable: bool,
     pub(crate) expected_version: Option<u64>,
     pub(crate) validate_only: bool,
+    /// The one customer whose things it may touch; None: everybody's.
+    pub(crate) customer_id: Option<String>,
     pub(crate) metadata: Metadata,
     /// Nobody waits for an answer any more after this.
     pub(crate) deadline: Instant,
@@ -102,6 +104,8 @@ pub(crate) enum Failure {
     Rejected(Rejection),
     /// The stream isn't at the version that the caller expects.
     VersionMismatch { stream_id: String, expected: u64, actual: u64 },
+    /// It would touch what isn't its caller's.
+    NotYours,
     /// The command id came before, with other content.
     CommandIdReused,
     /// The named limit is reached; nothing was done.

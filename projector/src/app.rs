@@ -48,7 +48,7 @@ impl App {
         };
         LazyLock::force(&METRICS);
         let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
-        let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
+        let listening = tally_runtime::bind(args.listen, &args.port).await.context("can't serve")?;
         Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout(), _operations })
     }
 

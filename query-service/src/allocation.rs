@@ -6,10 +6,11 @@ use tally_api::allocation::v1::{
     Backorder, GetAllocationsRequest, GetAllocationsResponse, GetStockRequest, ListBackordersRequest,
     ListBackordersResponse, Stock, WatchStockRequest, WatchStockResponse,
 };
+use tally_api::orders::v1::Order;
 use tally_api::stored::GetStockResponse;
 use tally_api::stored::allocation::v1::allocation_query_service_server::AllocationQueryService;
 use tally_read_model::lists;
-use tally_runtime::{Violations, limits, time_left};
+use tally_runtime::{Caller, Violations, limits, not_yours, time_left};
 use tonic::{Request, Response, Status};
 
 use crate::outbox::Outgoing;
@@ -23,6 +24,8 @@ use crate::watches::Watches;
 
 pub(crate) struct Allocations {
     pub(crate) reader: Arc<Reader>,
+    /// To know whose an order is.
+    pub(crate) order: Arc<Watched>,
     pub(crate) allocations: Watched,
     pub(crate) stock: Watched,
     pub(crate) backorders: Watched,
@@ -37,13 +40,20 @@ impl AllocationQueryService for Allocations {
         request: Request<GetAllocationsRequest>,
     ) -> Result<Response<GetAllocationsResponse>, Status> {
         let time_left = time_left(request.metadata());
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
 
         let mut violations = Violations::new();
         violations.identifier("order_id", &request.order_id);
         let order_id = canonical_order_id(&request.order_id);
         let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
         violations.into_result()?;
+        if let Some(bound) = Caller::bound_customer(&extensions) {
+            // An order that another system keeps is nobody's here.
+            let order = self.reader.view::<Order>(&self.order, &order_id, &read_after, time_left).await?;
+            if order.value.is_none_or(|order| order.customer_id != bound) {
+                return Err(not_yours().into());
+            }
+        }
 
         let Answer { value, freshness } =
             self.reader.view::<GetAllocationsResponse>(&self.allocations, &order_id, &read_after, time_left).await?;

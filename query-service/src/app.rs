@@ -78,7 +78,7 @@ impl App {
         LazyLock::force(&METRICS);
         let readiness = Readiness::default();
         let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
-        let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
+        let listening = tally_runtime::bind(args.listen, &args.port).await.context("can't serve")?;
         let drain_timeout = common.drain_timeout();
         Ok(Self { listening, routes, services, reader, readiness, drain_timeout, stopping, _tail: tail, _operations })
     }
@@ -119,9 +119,10 @@ fn queries(model: &ReadModel, args: &ServeArgs, reader: &Arc<Reader>, stopping: 
         limits: args.streams.limits(),
         stopping: stopping.streams.clone(),
     };
+    let order = Arc::new(watched(projections::ORDER));
     let orders = Orders {
         reader: Arc::clone(reader),
-        order: watched(projections::ORDER),
+        order: Arc::clone(&order),
         orders_by_customer: watched(projections::ORDERS_BY_CUSTOMER),
         orders_by_status: watched(projections::ORDERS_BY_STATUS),
         order_history: watched(projections::ORDER_HISTORY),
@@ -130,6 +131,7 @@ fn queries(model: &ReadModel, args: &ServeArgs, reader: &Arc<Reader>, stopping: 
     };
     let allocations = Allocations {
         reader: Arc::clone(reader),
+        order,
         allocations: watched(projections::ALLOCATIONS),
         stock: watched(projections::STOCK),
         backorders: watched(projections::BACKORDERS),

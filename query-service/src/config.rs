@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tally_event_store::ReadOptions;
 use tally_read_model::Options;
-use tally_runtime::CommonArgs;
+use tally_runtime::{CommonArgs, PortArgs};
 
 use crate::log_tail::TailLimits;
 use crate::outbox::StreamLimits;
@@ -34,6 +34,9 @@ pub struct ServeArgs {
     /// Address to serve gRPC on; port 0 takes a free one
     #[arg(long, env = "QUERY_LISTEN", default_value = "127.0.0.1:50052", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) port: PortArgs,
 
     /// URL of the Redis that holds the read model: redis://[USER]:[PASSWORD]@HOST:PORT/[DB]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
@@ -207,7 +210,8 @@ mod tests {
             assert!(flag.get_help().is_some(), "{flag} has no help");
             assert!(flag.get_env().is_some(), "{flag} has no environment variable");
             let has_default = !flag.get_default_values().is_empty();
-            assert_eq!(has_default, !flag.get_id().as_str().ends_with("_url"), "{flag}");
+            assert_eq!(flag.is_required_set(), flag.get_id() == "redis_url", "{flag}");
+            assert!(!(flag.is_required_set() && has_default), "{flag}");
         }
     }
 

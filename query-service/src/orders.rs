@@ -9,13 +9,13 @@ use tally_api::orders::v1::{
 use tally_api::stored::GetOrderResponse;
 use tally_api::stored::orders::v1::order_query_service_server::OrderQueryService;
 use tally_read_model::lists;
-use tally_runtime::{Violations, limits, time_left};
+use tally_runtime::{Caller, Violations, check_customer, limits, time_left};
 use tonic::{Request, Response, Status};
 
 use crate::outbox::Outgoing;
 use crate::paging;
 use crate::read_after::ReadAfter;
-use crate::reader::{Answer, Reader, check};
+use crate::reader::{Answer, Reader, check, decode};
 use crate::status::{Failure, Missing};
 use crate::watch_call::{Kind, Watching};
 use crate::watched::Watched;
@@ -23,7 +23,7 @@ use crate::watches::Watches;
 
 pub(crate) struct Orders {
     pub(crate) reader: Arc<Reader>,
-    pub(crate) order: Watched,
+    pub(crate) order: Arc<Watched>,
     pub(crate) orders_by_customer: Watched,
     pub(crate) orders_by_status: Watched,
     pub(crate) order_history: Watched,
@@ -35,7 +35,7 @@ pub(crate) struct Orders {
 impl OrderQueryService for Orders {
     async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<GetOrderResponse>, Status> {
         let time_left = time_left(request.metadata());
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
 
         let mut violations = Violations::new();
         let order_id = own_order_id(&mut violations, &request.order_id);
@@ -45,11 +45,16 @@ impl OrderQueryService for Orders {
         let Answer { value, freshness } =
             self.reader.encoded_view(&self.order, &order_id, &read_after, time_left).await?;
         let order = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
-        check(&order)?;
+        match Caller::bound_customer(&extensions) {
+            None => check(&order)?,
+            Some(_) => check_customer(&extensions, &decode::<Order>(order.clone())?.customer_id)?,
+        }
         Ok(Response::new(GetOrderResponse { order: Some(order), freshness: Some(freshness) }))
     }
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
+        // The list is of one customer, or of all.
+        check_customer(request.extensions(), &request.get_ref().customer_id)?;
         let time_left = time_left(request.metadata());
         let request = request.into_inner();
 
@@ -113,7 +118,7 @@ impl OrderQueryService for Orders {
             respond: |order, freshness| WatchOrderResponse { order, freshness: Some(freshness) },
             version: |order: &Order| order.version,
         };
-        let views = (&self.order, &self.order_watches);
+        let views = (self.order.as_ref(), &self.order_watches);
         Ok(Response::new(self.watching.begin(views, &order_id, &read_after, time_left, kind).await?))
     }
 }

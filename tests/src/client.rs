@@ -5,6 +5,7 @@ mod error;
 mod grpcurl;
 mod json;
 mod python;
+mod raw;
 mod reads;
 mod rust;
 mod types;
@@ -15,6 +16,7 @@ pub use error::{Answer, Error};
 pub use grpcurl::{Grpcurl, grpcurl};
 pub use json::{JsonClient, JsonTransport};
 pub use python::Python;
+pub use raw::call;
 pub use reads::{Backorder, BackorderPage, Event, EventMetadata, EventPage, HistoryPage, OrderChange, PageOf};
 pub use rust::{RustClient, read_after};
 pub use types::{

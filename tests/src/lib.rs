@@ -7,6 +7,7 @@
 mod binaries;
 mod check;
 pub mod client;
+pub mod credentials;
 mod eventually;
 pub mod fold;
 pub mod health;

@@ -13,6 +13,7 @@ mod outages;
 mod privacy;
 mod read_your_writes;
 mod rebuild;
+mod security;
 mod shutdown;
 mod stories;
 mod tidy;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use tally_api::allocation::v1::allocation_command_service_server::{
     AllocationCommandService, AllocationCommandServiceServer, SERVICE_NAME,
 };
-use tally_runtime::{Readiness, bind, serve, stop_signal};
+use tally_runtime::{PortArgs, Readiness, bind, serve, stop_signal};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::{Server, server::TcpIncoming};
@@ -18,7 +18,15 @@ pub(super) async fn serve_as_tally(service: impl AllocationCommandService) -> Re
     let routes = Routes::new(AllocationCommandServiceServer::new(service));
     let readiness = Readiness::default();
     readiness.set(true);
-    serve(bind(ANYWHERE).await?, routes, &[SERVICE_NAME], readiness, DRAIN_TIMEOUT, stop_signal()?).await
+    serve(
+        bind(ANYWHERE, &PortArgs::default()).await?,
+        routes,
+        &[SERVICE_NAME],
+        readiness,
+        DRAIN_TIMEOUT,
+        stop_signal()?,
+    )
+    .await
 }
 
 /// tonic and nothing around it.

@@ -136,6 +136,7 @@ mod tests {
             repeatable: true,
             expected_version: None,
             validate_only: false,
+            customer_id: None,
             metadata: Metadata::default(),
             deadline: Instant::now(),
         };

@@ -96,6 +96,7 @@ fn submission(command: Command) -> Submission {
         repeatable: false,
         expected_version: None,
         validate_only: false,
+        customer_id: None,
         metadata: Metadata::default(),
         deadline: Instant::now() + DEADLINE,
     }

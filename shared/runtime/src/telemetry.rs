@@ -19,8 +19,8 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::LogFormat;
-use crate::trace;
+use crate::settings::settings;
+use crate::{LogFormat, trace};
 
 /// What is logged unless `RUST_LOG` says otherwise. sqlx logs statements at info when they are slow: those show SQL, so they stay out.
 const DEFAULT_FILTER: &str = "info,sqlx=error";
@@ -42,6 +42,9 @@ pub struct Telemetry {
 /// process, unless `OTEL_SERVICE_NAME` does.
 pub fn init_telemetry(service: &'static str, format: LogFormat) -> Telemetry {
     init_logging(format);
+    if let Some(settings) = settings() {
+        tracing::info!(settings, "starting");
+    }
     match traces(service) {
         Ok(Some(provider)) => {
             trace::follow_with(provider.tracer(NAMESPACE));
