@@ -5,6 +5,7 @@ use anyhow::Result;
 use tally_api::allocation::v1::allocation_command_service_server::{
     AllocationCommandService, AllocationCommandServiceServer, SERVICE_NAME,
 };
+use tally_api::stored::orders::v1::order_query_service_server::{OrderQueryService, OrderQueryServiceServer};
 use tally_runtime::{PortArgs, Readiness, bind, serve, stop_signal};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -31,10 +32,12 @@ pub(super) async fn serve_as_tally(service: impl AllocationCommandService) -> Re
 
 /// tonic and nothing around it.
 #[allow(clippy::print_stdout, reason = "the one line that says where it listens")]
-pub(super) async fn serve_bare(service: impl AllocationCommandService) -> Result<()> {
+pub(super) async fn serve_bare(commands: impl AllocationCommandService, queries: impl OrderQueryService) -> Result<()> {
     let listener = TcpListener::bind(ANYWHERE).await?;
     println!("listening on {}", listener.local_addr()?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = Server::builder().add_service(AllocationCommandServiceServer::new(service));
+    let server = Server::builder()
+        .add_service(AllocationCommandServiceServer::new(commands))
+        .add_service(OrderQueryServiceServer::new(queries));
     Ok(server.serve_with_incoming_shutdown(incoming, stop_signal()?).await?)
 }
