@@ -80,7 +80,7 @@ impl OrderQueryService for Orders {
         request: Request<GetOrderHistoryRequest>,
     ) -> Result<Response<GetOrderHistoryResponse>, Status> {
         let time_left = time_left(request.metadata());
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
 
         let mut violations = Violations::new();
         let order_id = own_order_id(&mut violations, &request.order_id);
@@ -106,7 +106,7 @@ impl OrderQueryService for Orders {
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let time_left = time_left(request.metadata());
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
 
         let mut violations = Violations::new();
         let order_id = own_order_id(&mut violations, &request.order_id);
@@ -117,6 +117,7 @@ impl OrderQueryService for Orders {
             missing: Missing::Order,
             respond: |order, freshness| WatchOrderResponse { order, freshness: Some(freshness) },
             version: |order: &Order| order.version,
+            check: move |order: &Order| check_customer(&extensions, &order.customer_id),
         };
         let views = (self.order.as_ref(), &self.order_watches);
         Ok(Response::new(self.watching.begin(views, &order_id, &read_after, time_left, kind).await?))

@@ -9,6 +9,7 @@ use tally_api::consistency::v1::Freshness;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 use crate::outbox::{Outbox, Outgoing, StreamLimits, TooSlow};
 use crate::read_after::ReadAfter;
@@ -28,27 +29,30 @@ pub(crate) struct Watching {
 }
 
 /// What a kind of view is to its watchers.
-pub(crate) struct Kind<M, R> {
+pub(crate) struct Kind<M, R, C> {
     pub(crate) missing: Missing,
     /// A message with the view, or a sign of life without.
     pub(crate) respond: fn(Option<M>, Freshness) -> R,
     /// The version of its stream that a view says.
     pub(crate) version: fn(&M) -> i64,
+    /// Whether this caller may see it. Whose it is never changes, so it is asked once.
+    pub(crate) check: C,
 }
 
 impl Watching {
     /// Begins to watch the view with this key; it must be there.
-    pub(crate) async fn begin<M, R>(
+    pub(crate) async fn begin<M, R, C>(
         &self,
         (from, watches): (&Watched, &Watches),
         key: &str,
         asked: &ReadAfter,
         time_left: Option<Duration>,
-        kind: Kind<M, R>,
-    ) -> Result<Outgoing<R>, Failure>
+        kind: Kind<M, R, C>,
+    ) -> Result<Outgoing<R>, Status>
     where
         M: Message + Default + Send + 'static,
         R: Send + 'static,
+        C: FnOnce(&M) -> Result<(), Status>,
     {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Failure::Overloaded { limit: "watchers_max" })?;
@@ -57,13 +61,15 @@ impl Watching {
         let Answer { value, freshness } = self.reader.encoded_view(from, key, asked, time_left).await?;
         let value = value.ok_or_else(|| Failure::not_found(kind.missing, &freshness))?;
         let first = decode(value.clone())?;
+        let Kind { missing: _, respond, version, check } = kind;
+        check(&first)?;
         let reader = Arc::clone(&self.reader);
         let (limits, stopping) = (self.limits, self.stopping.clone());
         Ok(Outgoing::begin(limits, |outbox| async move {
             let _place = place;
             let position = freshness.position.unsigned_abs();
             let told = Told { position, value, sent_at: Instant::now(), resume: Resume::default() };
-            let mut call = Call { reader, limits, kind, outbox, told };
+            let mut call = Call { reader, limits, respond, version, outbox, told };
             match call.send(first, freshness).await {
                 Err(failure) => failure,
                 Ok(()) => tokio::select! {
@@ -79,7 +85,8 @@ impl Watching {
 struct Call<M, R> {
     reader: Arc<Reader>,
     limits: StreamLimits,
-    kind: Kind<M, R>,
+    respond: fn(Option<M>, Freshness) -> R,
+    version: fn(&M) -> i64,
     outbox: Outbox<R>,
     told: Told,
 }
@@ -133,12 +140,12 @@ impl<M: Message + Default, R: Send> Call<M, R> {
             self.told.position = self.told.position.max(position);
         }
         let freshness = self.reader.freshness(self.told.position, !is_confirmed).await?;
-        self.put((self.kind.respond)(None, freshness)).await
+        self.put((self.respond)(None, freshness)).await
     }
 
     async fn send(&mut self, view: M, freshness: Freshness) -> Result<(), Failure> {
-        let sent = Resume { position: freshness.position.unsigned_abs(), version: Some((self.kind.version)(&view)) };
-        self.put((self.kind.respond)(Some(view), freshness)).await?;
+        let sent = Resume { position: freshness.position.unsigned_abs(), version: Some((self.version)(&view)) };
+        self.put((self.respond)(Some(view), freshness)).await?;
         self.told.resume = sent;
         Ok(())
     }

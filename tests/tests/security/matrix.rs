@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use system_tests::Tally;
-use system_tests::client::{NewOrder, TallyClient, call};
+use system_tests::client::{NewOrder, PageOf, TallyClient, call};
 use system_tests::credentials::{Algorithm, Issuer};
 use tally_api::{CustomerAccess, METHODS, Method};
 use tonic::Code;
@@ -39,6 +39,8 @@ fn requests(order_id: &str) -> BTreeMap<&'static str, Value> {
         ("/tally.orders.v1.OrderCommandService/ShipOrder", json!({"order_id": order_id, "validate_only": true})),
         ("/tally.orders.v1.OrderQueryService/GetOrder", order.clone()),
         ("/tally.orders.v1.OrderQueryService/ListOrders", json!({"customer_id": CUSTOMER})),
+        ("/tally.orders.v1.OrderQueryService/GetOrderHistory", order.clone()),
+        ("/tally.orders.v1.OrderQueryService/WatchOrder", order.clone()),
         (
             "/tally.allocation.v1.AllocationCommandService/CreateBatch",
             json!({"batch_ref": "b2", "sku": "LAMP", "quantity": 1, "validate_only": true}),
@@ -55,6 +57,10 @@ fn requests(order_id: &str) -> BTreeMap<&'static str, Value> {
         ),
         ("/tally.allocation.v1.AllocationQueryService/GetAllocations", order),
         ("/tally.allocation.v1.AllocationQueryService/GetStock", json!({"sku": "LAMP"})),
+        ("/tally.allocation.v1.AllocationQueryService/ListBackorders", json!({"sku": "LAMP"})),
+        ("/tally.allocation.v1.AllocationQueryService/WatchStock", json!({"sku": "LAMP"})),
+        ("/tally.events.v1.EventLogService/ReadStream", json!({"stream_id": "product-LAMP"})),
+        ("/tally.events.v1.EventLogService/Subscribe", json!({"only_new": true})),
     ])
 }
 
@@ -144,6 +150,8 @@ async fn every_method_answers_every_kind_of_credentials_with_the_right_code() {
     }
     admin.get_allocations(&order.order_id, &order.seen()).await.unwrap();
     admin.get_stock("LAMP", &order.seen()).await.unwrap();
+    let history = PageOf { id: &order.order_id, ..PageOf::default() };
+    admin.get_order_history(history, &order.seen()).await.unwrap();
 
     let requests = requests(&order.order_id);
     let mut wrong = Vec::new();
