@@ -93,6 +93,7 @@ impl OrderQueryService for Orders {
         let Answer { value, freshness } =
             self.reader.view::<GetOrderHistoryResponse>(&self.order_history, &order_id, &read_after, time_left).await?;
         let mut history = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
+        check_customer(&extensions, &history.customer_id)?;
         let entries =
             changes_after(std::mem::take(&mut history.changes), after.as_deref()).take(page_size + 1).collect();
         let (changes, next_page_token) = paging::cut(&list, entries, page_size);

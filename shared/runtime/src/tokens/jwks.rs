@@ -234,7 +234,7 @@ impl Keys {
 impl Shared {
     async fn refresh(&self) -> anyhow::Result<()> {
         let bytes = self.source.read().await?;
-        if self.current.read().unwrap_or_else(PoisonError::into_inner).bytes == bytes {
+        if self.has_keys() && self.current.read().unwrap_or_else(PoisonError::into_inner).bytes == bytes {
             return Ok(());
         }
         let keys = parse(&bytes)?;
