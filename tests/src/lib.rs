@@ -29,6 +29,6 @@ pub use operations::{Samples, operations_get};
 pub use process::Launch;
 pub use servers::Servers;
 pub use service::Service;
-pub use tally::Tally;
+pub use tally::{Tally, run_to_end};
 pub use venv::{Venv, clients_venv};
 pub use views::{Dump, dump};

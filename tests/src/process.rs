@@ -87,6 +87,11 @@ impl Process {
         self.guarded.signal(signal).expect("a process of one's own can be signalled");
     }
 
+    /// Waits for its end, for ever.
+    pub async fn exited(&self) {
+        self.guarded.exited().await;
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

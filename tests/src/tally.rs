@@ -220,7 +220,11 @@ impl Tally {
     }
 }
 
-async fn run_to_end(launch: &Launch, log: &Path) -> Result<(ExitStatus, String)> {
+/// Runs a program that ends by itself, and returns how it ended and what it printed on standard error last.
+///
+/// # Errors
+/// When it can't be started.
+pub async fn run_to_end(launch: &Launch, log: &Path) -> Result<(ExitStatus, String)> {
     let process = Process::spawn(launch, log).with_context(|| format!("{:?}", launch.arguments))?;
     let status = process.ended(RUN_TIMEOUT).await;
     Ok((status, log_tail(log)))
