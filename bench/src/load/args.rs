@@ -46,9 +46,9 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "URL")]
     pub(super) redis_url: Option<String>,
 
-    /// The channel, or a pattern of it, on which the positions are told that are visible
-    #[arg(long, value_name = "PATTERN")]
-    pub(super) bell: Option<String>,
+    /// The log whose read model is there
+    #[arg(long, value_name = "NAME")]
+    pub(super) log: Option<String>,
 
     /// Send exactly this many, each once, instead of for a time
     #[arg(long, value_name = "COUNT")]

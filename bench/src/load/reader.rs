@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use redis::Client;
 use tally_api::allocation::v1::{GetAllocationsRequest, GetAllocationsResponse};
+use tally_read_model::{Options, ReadModel};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -12,6 +12,8 @@ use super::args::LoadArgs;
 use super::caller::Reply;
 use super::connection::Connection;
 
+/// Whose bell says that an allocation is visible.
+const PROJECTION: &str = "allocations";
 const VISIBLE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Clones share the connections.
@@ -27,8 +29,8 @@ impl Reader {
         let method = "tally.allocation.v1.AllocationQueryService/GetAllocations";
         let connection = Connection::open(target, method).await?;
         let url = args.redis_url.as_deref().context("reads need a --redis-url")?;
-        let bell = args.bell.clone().context("reads need a --bell")?;
-        Ok(Self { connection, visible: listen(url, bell).await? })
+        let log = args.log.as_deref().context("reads need a --log")?;
+        Ok(Self { connection, visible: listen(url, log).await? })
     }
 
     /// Both are measured from now on, each for itself.
@@ -51,25 +53,26 @@ impl Reader {
 }
 
 /// The furthest position that was told.
-async fn listen(url: &str, bell: String) -> Result<watch::Receiver<u64>> {
+async fn listen(url: &str, log: &str) -> Result<watch::Receiver<u64>> {
     let (told, visible) = watch::channel(0);
-    let (subscribed, mut is_subscribed) = mpsc::channel(1);
-    let client = Client::open(url)?;
+    let (heard, mut is_heard) = mpsc::channel(1);
+    let model = ReadModel::connect(url, log, Options::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // In a thread of its own: the load's one thread has enough to do.
-    std::thread::spawn(move || -> redis::RedisResult<()> {
-        let mut connection = client.get_connection()?;
-        let mut pubsub = connection.as_pubsub();
-        pubsub.psubscribe(bell)?;
-        let _ = subscribed.blocking_send(());
-        loop {
-            let position: Option<u64> = pubsub.get_message()?.get_payload::<String>()?.parse().ok();
-            told.send_if_modified(|furthest| {
-                let is_further = position.is_some_and(|position| position > *furthest);
-                *furthest = position.unwrap_or_default().max(*furthest);
-                is_further
-            });
-        }
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let mut bell = model.subscribe(PROJECTION);
+            while let Some(position) = bell.next().await {
+                // The first ring only says that there is somebody who listens.
+                let _ = heard.try_send(());
+                told.send_if_modified(|furthest| {
+                    let is_further = position > *furthest;
+                    *furthest = position.max(*furthest);
+                    is_further
+                });
+            }
+        });
     });
-    is_subscribed.recv().await.context("Redis can't be listened to")?;
+    is_heard.recv().await.context("Redis can't be listened to")?;
     Ok(visible)
 }

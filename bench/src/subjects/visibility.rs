@@ -29,7 +29,7 @@ pub(crate) async fn measure(stage: &Stage, per_second: f64) -> Result<Sample> {
         .at_rate(per_second)
         .with_flag(format!("--query-target={}", query.address))
         .with_flag(format!("--redis-url={redis_url}"))
-        .with_flag(format!("--bell=tally:{LOG}:*:allocations:bell"));
+        .with_flag(format!("--log={LOG}"));
     let report = load.send(&[command.address], &stage.args).await?;
     for service in [command, projector, query] {
         service.stop().await?;
