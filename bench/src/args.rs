@@ -47,6 +47,10 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 5_000_000, value_name = "COUNT")]
     pub(crate) long_log_events: u64,
 
+    /// Orders in the log that is projected and read; each has two events
+    #[arg(long, default_value_t = 1_000_000, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(10_000..))]
+    pub(crate) orders: u64,
+
     /// Folder for the results
     #[arg(long, default_value = "bench/results", value_name = "FOLDER")]
     pub(crate) results: PathBuf,

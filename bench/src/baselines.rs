@@ -31,7 +31,7 @@ enum Baseline {
 /// When it can't be set up, or the transport fails.
 pub(crate) async fn serve_baseline(args: BaselineArgs) -> anyhow::Result<()> {
     match args.baseline {
-        Baseline::Echo => serve::serve_bare(echo::Echo).await,
+        Baseline::Echo => serve::serve_bare(echo::Echo, echo::EchoOrder).await,
         Baseline::OneCommit { database_url } => {
             serve::serve_as_tally(one_commit::OneCommit::connect(&database_url).await?).await
         }

@@ -16,6 +16,7 @@ mod statistics;
 mod cpu;
 mod long_log;
 mod neighbours;
+mod orders_log;
 mod processes;
 mod rounds;
 mod servers;

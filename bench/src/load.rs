@@ -4,6 +4,7 @@ mod args;
 mod caller;
 mod commands;
 mod connection;
+mod reader;
 mod report;
 mod run;
 mod schedule;

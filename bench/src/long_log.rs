@@ -18,25 +18,38 @@ const FINISH: &str = include_str!("long_log/finish.sql");
 /// The URL of a database that holds such a log.
 pub(crate) async fn make(stage: &Stage) -> Result<String> {
     let url = stage.servers.empty_database(DATABASE).await?;
-    let log = log_name()?;
-    migrate(&url, &log).await?;
+    migrate(&url, &log_name()?).await?;
 
     let events = stage.args.long_log_events;
+    run_in_parallel(stage, &url, APPEND, (1, events), &[("streams", STREAMS)], events).await?;
+    Ok(url)
+}
+
+/// Runs `append` in several sessions, each for a part of the numbers from `first` to `last`; then the log ends at `head`.
+pub(crate) async fn run_in_parallel(
+    stage: &Stage,
+    url: &str,
+    append: &str,
+    (first, last): (u64, u64),
+    numbers: &[(&str, u64)],
+    head: u64,
+) -> Result<()> {
+    let schema = log_name()?.schema();
+    let count = last - first + 1;
     let mut parts = Vec::new();
     for part in 0..PARALLEL {
-        let (first, last) = (events * part / PARALLEL + 1, events * (part + 1) / PARALLEL);
-        let append = filled_in(APPEND, &log.schema(), &[("first", first), ("last", last), ("streams", STREAMS)]);
-        let url = url.clone();
-        parts.push(tokio::spawn(async move { run(&url, &append).await }));
+        let bounds = [("first", first + count * part / PARALLEL), ("last", first + count * (part + 1) / PARALLEL - 1)];
+        let statements = filled_in(&filled_in(append, &schema, &bounds), &schema, numbers);
+        let url = url.to_owned();
+        parts.push(tokio::spawn(async move { run(&url, &statements).await }));
     }
     for part in parts {
         part.await??;
     }
     for statement in FINISH.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        run(&url, &filled_in(statement, &log.schema(), &[("last", events)])).await?;
+        run(url, &filled_in(statement, &schema, &[("last", head)])).await?;
     }
-    stage.servers.checkpoint().await?;
-    Ok(url)
+    stage.servers.checkpoint().await
 }
 
 async fn run(url: &str, statement: &str) -> Result<()> {

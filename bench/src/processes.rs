@@ -1,24 +1,19 @@
 //! Programs that stand beside this one: the services, the baselines, the load.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ChildStdout;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tally_servers::guard::{Guarded, GuardedCommand, UnixSignal};
 use tokio::process::Command;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::load::LoadReport;
 
 const START_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-const ANNOUNCEMENT: &str = "listening on ";
 
 /// A program beside this one.
 ///
@@ -56,7 +51,7 @@ impl Service {
             remove: None,
         };
         let guarded = command.spawn().with_context(|| format!("can't start {name}"))?;
-        let announced = announced_address(guarded.take_stdout().context("no standard output")?);
+        let announced = guarded.announced_address().context("no standard output")?;
         match timeout(START_WITHIN, announced).await {
             Ok(Ok(address)) => Ok(Self { guarded, address: address.parse()? }),
             _ => bail!("{name} doesn't listen; see {}", log.display()),
@@ -73,22 +68,6 @@ impl Service {
         timeout(STOP_WITHIN, self.guarded.exited()).await.context("a service doesn't stop")?;
         Ok(())
     }
-}
-
-/// The pipe is read to its end: a process must never hang on a full standard output.
-fn announced_address(output: BufReader<ChildStdout>) -> oneshot::Receiver<String> {
-    let (found, address) = oneshot::channel();
-    thread::spawn(move || {
-        let mut found = Some(found);
-        for line in output.lines().map_while(Result::ok) {
-            if let Some(address) = line.strip_prefix(ANNOUNCEMENT)
-                && let Some(found) = found.take()
-            {
-                let _ = found.send(address.to_owned());
-            }
-        }
-    });
-    address
 }
 
 /// Runs `bench load`. One error in it is one too many.

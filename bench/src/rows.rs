@@ -5,6 +5,7 @@ mod cost;
 mod growth;
 mod latency;
 mod overload;
+mod reads;
 
 use anyhow::{Result, bail};
 
@@ -15,7 +16,7 @@ use crate::row::Row;
 /// # Errors
 /// When there is none of a name.
 pub(crate) fn chosen(only: &[String]) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = [commands::ROWS, latency::ROWS, cost::ROWS, growth::ROWS, overload::ROWS]
+    let mut rows: Vec<Row> = [commands::ROWS, latency::ROWS, cost::ROWS, growth::ROWS, overload::ROWS, reads::ROWS]
         .into_iter()
         .flatten()
         .copied()
@@ -52,8 +53,9 @@ mod tests {
         assert_eq!(
             all,
             [
-                "P1", "P1b", "P1c", "P2", "P3", "P4", "P4b", "P10", "P11", "P11b", "P11c", "P11d", "P11e", "P12",
-                "P13", "P13b", "P14", "P15", "P15b", "P15c", "P15d"
+                "P1", "P1b", "P1c", "P2", "P3", "P4", "P4b", "P5", "P5b", "P6", "P6b", "P7", "P7b", "P8", "P9", "P10",
+                "P11", "P11b", "P11c", "P11d", "P11e", "P12", "P13", "P13b", "P13c", "P13d", "P14", "P15", "P15b",
+                "P15c", "P15d"
             ]
         );
     }

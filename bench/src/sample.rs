@@ -8,10 +8,14 @@ use std::fmt;
 pub(crate) enum Quantity {
     /// Commands, or a baseline's transactions, a second.
     PerSecond,
+    /// Events a second.
+    EventsPerSecond,
     /// The latency that half of them kept, in microseconds.
     P50Us,
     /// The latency that 99 of 100 of them kept, in microseconds.
     P99Us,
+    /// The time in which 99 of 100 reads of what was just written were answered, in microseconds.
+    ReadP99Us,
     /// The slowest, in milliseconds.
     MaxMs,
     /// Commands a second before there was too much load.

@@ -1,11 +1,12 @@
 //! What all runs share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
 use crate::args::RunArgs;
+use crate::orders_log::OrdersLog;
 use crate::servers::Servers;
 
 /// The servers, the settings, and what one run leaves for another.
@@ -17,6 +18,10 @@ pub(crate) struct Stage {
     pub(crate) long_log: OnceCell<String>,
     /// The database with products that have a past, once it is made.
     pub(crate) past: OnceCell<String>,
+    /// The log of many orders, once it is made.
+    pub(crate) orders_log: OnceCell<OrdersLog>,
+    /// Whether the read model of that log is there.
+    pub(crate) is_projected: AtomicBool,
     /// Commands a second, rounded, that one replica did last over many SKUs.
     full_load: AtomicU64,
     runs: AtomicU64,
@@ -29,6 +34,8 @@ impl Stage {
             args: args.clone(),
             long_log: OnceCell::new(),
             past: OnceCell::new(),
+            orders_log: OnceCell::new(),
+            is_projected: AtomicBool::new(false),
             full_load: AtomicU64::new(0),
             runs: AtomicU64::new(0),
         })

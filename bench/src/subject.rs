@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::sample::Sample;
 use crate::stage::Stage;
-use crate::subjects::{Load, baseline, cqrs_es, overload, past, pgbench, start, tally};
+use crate::subjects::{Load, baseline, cqrs_es, overload, past, pgbench, projecting, reads, start, tally, visibility};
 
 /// Something that can be measured.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -37,6 +37,18 @@ pub(crate) enum Subject {
     TallyShortPast,
     /// From its start until it serves.
     TallyStart,
+    /// GetOrder, any of a million.
+    GetOrder,
+    /// GetOrder, any of a thousand.
+    GetOrderHot,
+    /// GetOrder, any of a million, with a token that is satisfied.
+    GetOrderWithToken,
+    /// GetOrder, one at a time.
+    GetOrderIdle,
+    /// All projections of a log of orders, from nothing.
+    ProjectAll,
+    /// From acknowledged to visible, at half load.
+    Visibility,
     /// pgbench: an INSERT and its commit.
     PgbenchInsert,
     /// pgbench: an order of four events.
@@ -47,6 +59,12 @@ pub(crate) enum Subject {
     PgbenchIdle,
     /// Nothing but gRPC, one call at a time.
     EchoIdle,
+    /// Nothing but gRPC, with the bytes of GetOrder.
+    EchoOrder,
+    /// The log of orders, out of Postgres by binary COPY.
+    CopyOut,
+    /// A PING of Redis, one at a time.
+    RedisPing,
     /// A gRPC service with a commit for each command.
     OneCommit,
     /// A gRPC service on the crates cqrs-es and postgres-es.
@@ -56,7 +74,7 @@ pub(crate) enum Subject {
 impl Subject {
     /// What has to be measured too, and first.
     pub(crate) fn rests_on(self) -> Option<Subject> {
-        (self == Subject::TallyHalfLoad).then_some(Subject::TallySpread)
+        matches!(self, Subject::TallyHalfLoad | Subject::Visibility).then_some(Subject::TallySpread)
     }
 
     /// Runs and measures it, once.
@@ -80,6 +98,22 @@ impl Subject {
             Subject::TallyLongPast => past::long(stage).await,
             Subject::TallyShortPast => past::short(stage).await,
             Subject::TallyStart => start::measure(stage).await,
+            Subject::GetOrder => reads::get_order(stage, Load::of("get-order").over_orders(stage.args.orders)).await,
+            Subject::GetOrderHot => reads::get_order(stage, Load::of("get-order").over_orders(reads::HOT_ORDERS)).await,
+            Subject::GetOrderWithToken => {
+                reads::get_order_with_token(stage, Load::of("get-order").over_orders(stage.args.orders)).await
+            }
+            Subject::GetOrderIdle => {
+                reads::get_order(stage, Load::of("get-order").over_orders(stage.args.orders).idle()).await
+            }
+            Subject::ProjectAll => projecting::all(stage).await,
+            Subject::Visibility => {
+                let full_load = stage.full_load().context("the full load isn't known")?;
+                visibility::measure(stage, full_load / 2.0).await
+            }
+            Subject::EchoOrder => baseline::echo(stage, Load::of("get-order").over_orders(stage.args.orders)).await,
+            Subject::CopyOut => projecting::copy_out(stage).await,
+            Subject::RedisPing => visibility::redis_ping(stage).await,
             Subject::PgbenchInsert => pgbench::insert(stage).await,
             Subject::PgbenchOrder => pgbench::order(stage).await,
             Subject::PgbenchOneRow => pgbench::one_row(stage).await,

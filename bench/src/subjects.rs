@@ -6,8 +6,11 @@ mod flags;
 pub(crate) mod overload;
 pub(crate) mod past;
 pub(crate) mod pgbench;
+pub(crate) mod projecting;
+pub(crate) mod reads;
 mod ready;
 pub(crate) mod start;
 pub(crate) mod tally;
+pub(crate) mod visibility;
 
 pub(crate) use flags::Load;

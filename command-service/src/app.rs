@@ -1,7 +1,7 @@
 //! The only place that constructs.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,17 +13,20 @@ use tally_domain::SNAPSHOT_FORMAT;
 use tally_event_store::{AppendOptions, AppendStore, LogName, migrate};
 use tally_read_model::ReadModel;
 use tally_runtime::{
-    CommonArgs, Listening, Readiness, bind, init_telemetry, limits, serve, stop_signal, watch_readiness,
+    CommonArgs, Listening, Readiness, bind, init_telemetry, limits, serve, serve_operations, stop_signal,
+    watch_readiness,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 use crate::config::{Action, CommandLine, ServeArgs};
 use crate::doorbell::Doorbell;
 use crate::edge::Edge;
 use crate::forgetting::forget_commands;
+use crate::metrics::METRICS;
 use crate::sequencer::{Limits, Sequencer};
 
 const MIB: usize = 1024 * 1024;
@@ -33,7 +36,13 @@ const MIB: usize = 1024 * 1024;
 /// # Errors
 /// When the settings are wrong, the address is taken, or a migration fails.
 pub async fn run_command_line(line: CommandLine) -> anyhow::Result<()> {
-    init_telemetry(line.common.log_format);
+    let telemetry = init_telemetry("command-service", line.common.log_format);
+    let outcome = act(line).await;
+    telemetry.finish().await;
+    outcome
+}
+
+async fn act(line: CommandLine) -> anyhow::Result<()> {
     match line.action {
         Action::Migrate(args) => {
             migrate(&args.database_url, &log_name(&line.common)?).await.context("the migration failed")?;
@@ -52,6 +61,7 @@ pub struct App {
     drain_timeout: Duration,
     sequencing: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
+    _operations: Option<AbortOnDropHandle<()>>,
 }
 
 impl App {
@@ -99,8 +109,11 @@ impl App {
             let store = store.clone();
             async move { store.ping().await.is_ok() }
         })));
-        let listening = bind(args.listen).await?;
-        Ok(Self { listening, routes, readiness, drain_timeout: common.drain_timeout(), sequencing, background })
+        LazyLock::force(&METRICS);
+        let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
+        let listening = bind(args.listen, &args.port).await?;
+        let drain_timeout = common.drain_timeout();
+        Ok(Self { listening, routes, readiness, drain_timeout, sequencing, background, _operations })
     }
 
     /// Where it listens, with the real port.

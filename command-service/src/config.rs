@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tally_runtime::CommonArgs;
+use tally_runtime::{CommonArgs, PortArgs};
 
 /// Tally's write side: takes commands over gRPC and appends their events to Postgres.
 #[derive(Debug, Parser)]
@@ -38,6 +38,9 @@ pub struct ServeArgs {
     /// Address to serve gRPC on; port 0 takes a free one
     #[arg(long, env = "COMMAND_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) port: PortArgs,
 
     /// URL of the Postgres database that holds the log, as a member of the log's append role: postgres://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]

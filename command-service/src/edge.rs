@@ -6,11 +6,13 @@ mod orders;
 use std::time::{Duration, Instant};
 
 use tally_event_store::Metadata;
-use tally_runtime::{Violations, time_left};
+use tally_runtime::trace::{self, Span};
+use tally_runtime::{Caller, Violations, time_left};
 use tonic::{Status, metadata::MetadataMap};
 use uuid::Uuid;
 
 use crate::convert::IntoCommand;
+use crate::metrics::METRICS;
 use crate::sequencer::{Failure, Outcome, Sequencer, Submission};
 use crate::status::to_status;
 
@@ -32,7 +34,9 @@ impl Edge {
     /// Decodes a request and has it decided on. Gives what the response is made from, and the id that an order got.
     async fn execute<T: IntoCommand>(&self, request: tonic::Request<T>) -> Result<Outcome, Status> {
         let wait = time_left(request.metadata()).map_or(self.wait_max, |left| left.min(self.wait_max));
-        let metadata = event_metadata(request.metadata());
+        let caller = Caller::of(request.extensions()).cloned();
+        let customer_id = Caller::bound_customer(request.extensions()).map(str::to_owned);
+        let metadata = event_metadata(request.metadata(), caller.as_deref());
         let mut violations = Violations::new();
         let decoded = request.into_inner().into_command(&mut violations);
         violations.into_result()?;
@@ -44,19 +48,33 @@ impl Edge {
             command: decoded.command,
             expected_version: decoded.expected_version,
             validate_only: decoded.validate_only,
+            customer_id,
             metadata,
             deadline: Instant::now() + wait,
         };
+        let mut span = Span::of_call("decide and commit");
         let outcome = match tokio::time::timeout(wait, self.sequencer.submit(submission)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::TimedOut),
         };
-        outcome.map_err(|failure| to_status(failure, command_id))
+        if let Ok(Outcome { receipt: Some(receipt), .. }) = &outcome {
+            span.set("tally.stream.id", receipt.stream_id.clone());
+            span.set("tally.position", i64::try_from(receipt.position).unwrap_or(i64::MAX));
+        }
+        outcome.map_err(|failure| {
+            match &failure {
+                Failure::Overloaded { limit } => METRICS.overloaded(limit),
+                Failure::TimedOut => METRICS.timed_out.inc(),
+                _ => {}
+            }
+            span.fail("the command was not carried out");
+            to_status(failure, command_id)
+        })
     }
 }
 
 /// What is kept with each event about where it came from. Ids that aren't plain short text are left out: they're only for tracing.
-fn event_metadata(metadata: &MetadataMap) -> Metadata {
+fn event_metadata(metadata: &MetadataMap, caller: Option<&Caller>) -> Metadata {
     let value = |key: &str| {
         let text = metadata.get(key)?.to_str().ok()?;
         (!text.is_empty() && text.len() <= METADATA_CHARS_MAX).then(|| text.to_owned())
@@ -64,7 +82,8 @@ fn event_metadata(metadata: &MetadataMap) -> Metadata {
     Metadata {
         correlation_id: value("correlation-id"),
         causation_id: value("causation-id"),
-        traceparent: value("traceparent"),
-        actor: value("actor"),
+        traceparent: trace::current().map(|context| context.to_string()),
+        // Where callers are known, they can't say that they are somebody else.
+        actor: caller.map_or_else(|| value("actor"), |caller| Some(caller.subject.clone())),
     }
 }

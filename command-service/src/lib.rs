@@ -8,6 +8,7 @@ mod convert;
 mod doorbell;
 mod edge;
 mod forgetting;
+mod metrics;
 mod sequencer;
 mod status;
 

@@ -1,12 +1,23 @@
 //! `command-service serve` and `command-service migrate`.
 
-use clap::Parser;
+use std::env;
+use std::thread::available_parallelism;
+
+use tokio::runtime::Builder;
 
 /// A third of the service's time went into the system's allocator (docs/decisions.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    command_service::run_command_line(command_service::CommandLine::parse()).await
+/// tokio's own setting; where it is there, it counts.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
+
+fn main() -> anyhow::Result<()> {
+    let line = tally_runtime::parse_arguments::<command_service::CommandLine>();
+    let mut runtime = Builder::new_multi_thread();
+    if env::var_os(THREADS).is_none() {
+        // A command passes from task to task, and each thread that wakes up for one of them costs more than it does (docs/decisions.md).
+        runtime.worker_threads((available_parallelism()?.get() / 2).max(1));
+    }
+    runtime.enable_all().build()?.block_on(command_service::run_command_line(line))
 }

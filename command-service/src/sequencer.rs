@@ -43,6 +43,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::doorbell::Doorbell;
+use crate::metrics::InFlight;
 use ticket::{Accepted, Reply, Ticket};
 
 /// The limits of a sequencer.
@@ -71,6 +72,8 @@ pub(crate) struct Submission {
     pub(crate) repeatable: bool,
     pub(crate) expected_version: Option<u64>,
     pub(crate) validate_only: bool,
+    /// The one customer whose things it may touch; None: everybody's.
+    pub(crate) customer_id: Option<String>,
     pub(crate) metadata: Metadata,
     /// Nobody waits for an answer any more after this.
     pub(crate) deadline: Instant,
@@ -101,6 +104,8 @@ pub(crate) enum Failure {
     Rejected(Rejection),
     /// The stream isn't at the version that the caller expects.
     VersionMismatch { stream_id: String, expected: u64, actual: u64 },
+    /// It would touch what isn't its caller's.
+    NotYours,
     /// The command id came before, with other content.
     CommandIdReused,
     /// The named limit is reached; nothing was done.
@@ -142,7 +147,7 @@ impl Sequencer {
         let kib = u32::try_from(bytes.div_ceil(1024)).map_err(|_| TOO_MUCH)?;
         let weighed = Arc::clone(&self.weighed).try_acquire_many_owned(kib).map_err(|_| TOO_MUCH)?;
         let (reply, answer) = oneshot::channel();
-        let reply = Reply { answer: reply, _permits: [counted, weighed] };
+        let reply = Reply { answer: reply, _permits: [counted, weighed], _in_flight: InFlight::begin() };
         self.inbox.try_send(Accepted::new(submission, content_hash, bytes, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => TOO_MANY,
             mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,

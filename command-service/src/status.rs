@@ -1,7 +1,7 @@
 //! What callers are told of a failure: every case, one code and one reason each.
 
 use tally_domain::Rejection;
-use tally_runtime::{Refusal, overloaded, store_unavailable};
+use tally_runtime::{Refusal, not_yours, overloaded, store_unavailable};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ pub(crate) fn to_status(failure: Failure, command_id: Uuid) -> Status {
         .with("stream_id", stream_id)
         .with("expected", expected)
         .with("actual", actual),
+        Failure::NotYours => not_yours(),
         Failure::CommandIdReused => Refusal::new(
             Code::AlreadyExists,
             "COMMAND_ID_REUSED",

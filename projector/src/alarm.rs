@@ -9,6 +9,24 @@ pub(crate) enum Alarm {
         /// The position that is missing.
         expected: u64,
     },
+    /// An event that is to be published can't be read. (One that can't be projected is parked.)
+    #[error("the event at position {position}: {reason}")]
+    Unpublishable {
+        /// The event.
+        position: u64,
+        /// Why.
+        reason: crate::projection::Unfoldable,
+    },
+    /// The log lost what others have read meanwhile: restored from a backup, or failed over to a replica that lagged.
+    #[error(
+        "events up to position {published} were published and the log ends at {head}: it lost events that others may have acted on"
+    )]
+    PublishedBeyondHead {
+        /// Up to where the log was published.
+        published: u64,
+        /// Where the log ends.
+        head: u64,
+    },
     /// Keys hold what was never written there.
     #[error("{0}")]
     ReadModel(tally_read_model::Error),

@@ -1,13 +1,14 @@
 //! Puts the process together: the only place that constructs.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::Context;
 use tally_api::projections::v1::projection_admin_service_server::{self, ProjectionAdminServiceServer};
 use tally_event_store::ReadStore;
 use tally_read_model::ReadModel;
-use tally_runtime::{CommonArgs, Listening, Readiness, limits};
+use tally_runtime::{CommonArgs, Listening, Readiness, limits, serve_operations};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,6 +16,7 @@ use tonic::service::Routes;
 
 use crate::config::ProjectingArgs;
 use crate::engine::Engine;
+use crate::metrics::METRICS;
 use crate::service::Service;
 use crate::status::Status;
 use crate::{ServeArgs, projections};
@@ -32,6 +34,7 @@ pub struct App {
     engine: Engine,
     readiness: Readiness,
     drain_timeout: Duration,
+    _operations: Option<AbortOnDropHandle<()>>,
 }
 
 impl App {
@@ -41,12 +44,15 @@ impl App {
     /// When the settings are wrong, or are others than those that the read model was made with, or the port can't be bound.
     pub async fn build(common: &CommonArgs, args: &ServeArgs) -> anyhow::Result<Self> {
         let readiness = Readiness::default();
-        let engine = engine(common, &args.projecting, Status::new(readiness.clone())).await?;
+        let mut engine = engine(common, &args.projecting, Status::new(readiness.clone())).await?;
+        engine.line_events_kept_max = Some(args.line_events_kept_max);
         if let Ok(Err(error @ tally_read_model::Error::Layout { .. })) = timeout(CHECK_WITHIN, engine.model.log_id()).await {
             return Err(error.into());
         }
-        let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
-        Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout() })
+        LazyLock::force(&METRICS);
+        let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
+        let listening = tally_runtime::bind(args.listen, &args.port).await.context("can't serve")?;
+        Ok(Self { listening, engine, readiness, drain_timeout: common.drain_timeout(), _operations })
     }
 
     /// Where it listens, with the real port.
@@ -96,6 +102,8 @@ pub(crate) async fn engine(common: &CommonArgs, args: &ProjectingArgs, status: S
         limits: args.tail_limits(),
         rebuild_events_max: args.rebuild_events_max as usize,
         keep: args.keep(),
+        log: common.log.clone(),
+        line_events_kept_max: None,
         status,
     })
 }

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use tally_event_store::ReadOptions;
 use tally_read_model::{Options, projections};
-use tally_runtime::CommonArgs;
+use tally_runtime::{CommonArgs, PortArgs};
 
 use crate::tail::TailLimits;
 
@@ -53,6 +53,14 @@ pub struct ServeArgs {
     /// Address to serve gRPC (health and reflection) on; port 0 takes a free one
     #[arg(long, env = "PROJECTOR_LISTEN", default_value = "127.0.0.1:50053", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
+
+    /// Newest events that stay in the Redis stream line_events for others to read; Redis may keep some hundred more
+    #[arg(long, env = "LINE_EVENTS_KEPT_MAX", default_value_t = 100_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) line_events_kept_max: u64,
+
+    #[command(flatten)]
+    pub(crate) port: PortArgs,
 
     #[command(flatten)]
     pub(crate) projecting: ProjectingArgs,
@@ -247,9 +255,9 @@ mod tests {
                 }
                 assert!(flag.get_help().is_some(), "{flag} has no help");
                 assert!(flag.get_env().is_some(), "{flag} has no environment variable");
-                let is_switch = !flag.get_action().takes_values() || flag.get_id() == "retry";
-                let has_default = is_switch || !flag.get_default_values().is_empty();
-                assert_eq!(has_default, !flag.get_id().as_str().ends_with("_url"), "{flag}");
+                let has_default = !flag.get_default_values().is_empty();
+                assert_eq!(flag.is_required_set(), flag.get_id().as_str().ends_with("_url"), "{flag}");
+                assert!(!(flag.is_required_set() && has_default), "{flag}");
             }
         }
     }

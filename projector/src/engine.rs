@@ -11,16 +11,19 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::Fold;
 use crate::alarm::Alarm;
 use crate::conduct::Conductor;
+use crate::metrics::METRICS;
+use crate::outward::Outward;
 use crate::replicas::{TEND_EVERY, leave, member, tend};
 use crate::retry::{Backoff, Failure};
 use crate::run::UnitRun;
 use crate::status::{Part, State, Status};
-use crate::step::Stepper;
+use crate::step::{Observer, Stepper};
 use crate::tail::{Tail, TailLimits};
+use crate::traces::traced;
 use crate::work::{BatchLimits, Surroundings, Work};
+use crate::{Fold, Recorded};
 
 /// Runs the projections.
 #[derive(Clone)]
@@ -31,6 +34,10 @@ pub(crate) struct Engine {
     pub(crate) limits: TailLimits,
     pub(crate) rebuild_events_max: usize,
     pub(crate) keep: Duration,
+    /// The name of the log.
+    pub(crate) log: String,
+    /// About how many of the events that are published stay to be read; None: nothing is published from here.
+    pub(crate) line_events_kept_max: Option<u64>,
     pub(crate) status: Status,
 }
 
@@ -80,6 +87,17 @@ impl Engine {
         let (bell, status) = (units.engine.model.subscribe_log(), units.engine.status.clone());
         let task = units.tasks.spawn(async move { tail.run(log_id, bell, &status).await });
         units.names.insert(task.id(), Part::Log);
+        if let Some(kept_max) = units.engine.line_events_kept_max {
+            let outward = Outward {
+                tail: Arc::clone(&units.tail),
+                lines: units.engine.model.line_events(log_id),
+                log: units.engine.log.clone(),
+                kept_max,
+            };
+            let status = units.engine.status.clone();
+            let task = units.tasks.spawn(outward.run(status, units.engine.limits.retry_max));
+            units.names.insert(task.id(), Part::LineEvents);
+        }
         let mut plans = units.engine.model.subscribe_projectors();
         let status = units.engine.status.clone();
         while !stop.is_cancelled() {
@@ -138,6 +156,17 @@ impl Engine {
     }
 }
 
+/// The oldest event that is not applied yet.
+fn read(unit: Unit, first: &Recorded) {
+    METRICS.read(unit.projection, unit.shard, first.recorded_at);
+}
+
+/// Counts and traces a batch that was applied.
+fn applied(unit: Unit, began: SystemTime, events: &[Arc<Recorded>]) {
+    METRICS.applied(unit.projection, unit.shard, events.len(), began.elapsed().unwrap_or_default());
+    traced(unit.projection, began, events);
+}
+
 impl Units {
     /// Begins and ends work, so that it is at these units.
     fn work_at(&mut self, owned: BTreeSet<Unit>) {
@@ -169,6 +198,7 @@ impl Units {
             log: Arc::clone(&self.tail) as _,
             views: Arc::new(self.writer.clone()),
             member: self.member.clone(),
+            observer: Observer { read, applied },
         };
         let batches = BatchLimits { live: limits.batch_events_max, rebuild: self.engine.rebuild_events_max };
         let (plans, missed): (Bell, Bell) = (model.subscribe_projectors(), model.subscribe_missed(unit));

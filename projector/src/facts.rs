@@ -190,7 +190,7 @@ fn comparison(compared: &Comparison) -> proto::Comparison {
 fn loss(text: &str) -> Option<proto::Loss> {
     let loss: Loss = serde_json::from_str(text).ok()?;
     Some(proto::Loss {
-        kind: serde_json::to_value(loss.kind).ok()?.as_str()?.to_owned(),
+        kind: loss.kind.name().to_owned(),
         description: loss.kind.to_string(),
         shard: i32::from(loss.shard),
         position: number(loss.position),

@@ -14,6 +14,7 @@ mod projection;
 mod projections;
 mod proto;
 mod recorded;
+mod traces;
 
 mod compare;
 mod conduct;
@@ -32,6 +33,7 @@ mod model;
 mod commands;
 mod engine;
 mod report;
+mod outward;
 mod run;
 mod tail;
 
@@ -44,6 +46,7 @@ mod refusal;
 mod service;
 
 mod alarm;
+mod metrics;
 mod retry;
 mod status;
 
@@ -61,9 +64,14 @@ use recorded::Recorded;
 /// When the process can't start, the transport fails, or a command is refused or stopped by an alarm.
 pub async fn run_command_line(command_line: CommandLine) -> anyhow::Result<()> {
     let CommandLine { common, action } = command_line;
-    tally_runtime::init_telemetry(common.log_format);
-    match action {
-        Action::Serve(args) => App::build(&common, &args).await?.run(tally_runtime::stop_signal()?).await,
-        command => cli::run(&common, &command).await,
-    }
+    let telemetry = tally_runtime::init_telemetry("projector", common.log_format);
+    let outcome = async {
+        match action {
+            Action::Serve(args) => App::build(&common, &args).await?.run(tally_runtime::stop_signal()?).await,
+            command => cli::run(&common, &command).await,
+        }
+    };
+    let outcome = outcome.await;
+    telemetry.finish().await;
+    outcome
 }

@@ -32,6 +32,17 @@ pub(crate) struct Loss {
 }
 
 impl Kind {
+    /// For programs; as it is stored.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Emptied => "emptied",
+            Self::WritesLost => "writes_lost",
+            Self::ViewsMissing => "views_missing",
+            Self::Damaged => "damaged",
+            Self::LogWentBack => "log_went_back",
+        }
+    }
+
     /// For people.
     pub(crate) fn sentence(self) -> &'static str {
         match self {

@@ -1,8 +1,6 @@
 //! `projector serve`, `projector rebuild NAME`.
 
-use clap::Parser;
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    projector::run_command_line(projector::CommandLine::parse()).await
+    projector::run_command_line(tally_runtime::parse_arguments::<projector::CommandLine>()).await
 }

@@ -1,7 +1,9 @@
 //! The projections, one file each.
 
 mod allocations;
+mod backorders;
 mod order;
+mod order_history;
 mod order_summary;
 mod orders_by_customer;
 mod orders_by_status;
@@ -23,6 +25,8 @@ pub(crate) fn all() -> Vec<Arc<dyn Fold>> {
         Arc::new(allocations::Allocations),
         Arc::new(stock::Stocks),
         Arc::new(streams::Streams),
+        Arc::new(order_history::OrderHistories),
+        Arc::new(backorders::Backorders),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use tally_domain::{Event, StoredEventError};
-use tally_event_store::StoredEvent;
+use tally_event_store::{Metadata, StoredEvent};
+use tally_runtime::trace::TraceContext;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,6 +22,10 @@ pub(crate) struct Recorded {
     pub(crate) command_id: Uuid,
     /// When it was appended.
     pub(crate) recorded_at: OffsetDateTime,
+    /// Where its command came from.
+    pub(crate) metadata: Metadata,
+    /// Where the command stands in a trace that is followed.
+    pub(crate) trace: Option<TraceContext>,
     /// The name of its type, also where this version of Tally can't read it.
     pub(crate) event_type: String,
     /// What happened. Only a projection that handles the type is hindered by one that can't be read.
@@ -53,6 +58,13 @@ impl From<StoredEvent> for Recorded {
             version: stored.version,
             command_id: stored.command_id,
             recorded_at: stored.recorded_at,
+            trace: stored
+                .metadata
+                .traceparent
+                .as_deref()
+                .and_then(TraceContext::parse)
+                .filter(TraceContext::is_sampled),
+            metadata: stored.metadata,
             event,
             named,
             event_type: stored.event_type,

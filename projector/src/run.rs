@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tally_read_model::{Bell, Role, Writer};
+use tally_read_model::{Bell, Role, Unit, Writer};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::alarm::Alarm;
 use crate::conduct::Conductor;
+use crate::metrics::METRICS;
 use crate::report::{REPORT_LASTS, Rate, Report};
 use crate::retry::{Backoff, Failure};
 use crate::status::{Part, State, Status};
@@ -61,6 +62,7 @@ impl UnitRun {
                     return alarm;
                 }
                 Err(Failure::Passing(reason)) => {
+                    METRICS.retried(self.work.unit().projection);
                     self.report(&mut rates, &reason, false).await;
                     self.set(State::Waiting(reason));
                 }
@@ -78,10 +80,18 @@ impl UnitRun {
         self.work.look_again();
         self.look_after(rates).await?;
         let mut looked_at = Instant::now();
+        let mut stood = self.live_position();
         loop {
             let known_head = *head.borrow_and_update();
             let turn = self.work.turn().await?;
             backoff.reset();
+            if let Some(seen) = self.work.seen()
+                && (turn == Turn::Rest || stood != Some(seen.live.1.position))
+            {
+                let Unit { projection, shard } = self.work.unit();
+                stood = Some(seen.live.1.position);
+                METRICS.stands(projection, shard, seen.live.1.position, seen.live.0.generation);
+            }
             self.sweep();
             if looked_at.elapsed() > LOOK_EVERY {
                 self.look_after(rates).await?;
@@ -119,6 +129,10 @@ impl UnitRun {
             self.conductor.look_after().await?;
         }
         self.work.scrub(1).await?;
+        if let Some(seen) = self.work.seen() {
+            let parked = self.writer.parked_count(self.work.unit(), seen.live.0).await?;
+            METRICS.parked(self.work.unit(), parked);
+        }
         self.work.look_again();
         self.report(rates, "", false).await;
         Ok(())

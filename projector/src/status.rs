@@ -7,11 +7,15 @@ use tally_read_model::Unit;
 use tally_runtime::Readiness;
 use tokio::sync::watch;
 
+use crate::metrics::METRICS;
+
 /// A part of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// The reading of the log.
     Log,
+    /// What is published to others.
+    LineEvents,
     /// The sharing of the work with other projectors.
     Leases,
     /// The work at a unit that this process owns.
@@ -22,7 +26,10 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log => f.write_str("log"),
+            Self::LineEvents => f.write_str("line_events"),
             Self::Leases => f.write_str("leases"),
+            // Where there is one shard nobody need know of shards.
+            Self::Unit(Unit { projection, shard: 0 }) => f.write_str(projection),
             Self::Unit(Unit { projection, shard }) => write!(f, "{projection}/{shard}"),
         }
     }
@@ -54,7 +61,10 @@ pub struct Status {
 
 impl Status {
     pub(crate) fn new(readiness: Readiness) -> Self {
-        let states = [Part::Log, Part::Leases].map(|part| (part, State::Starting));
+        let states = [Part::Log, Part::LineEvents, Part::Leases].map(|part| (part, State::Starting));
+        for (part, state) in &states {
+            METRICS.state(&part.to_string(), state);
+        }
         Self { states: watch::Sender::new(states.into()), readiness }
     }
 
@@ -88,6 +98,7 @@ impl Status {
                 return false;
             }
             log(part, &state);
+            METRICS.state(&part.to_string(), &state);
             self.follow(states);
             true
         });
@@ -97,6 +108,7 @@ impl Status {
     pub(crate) fn forget(&self, unit: Unit) {
         self.states.send_if_modified(|states| {
             let was_known = states.remove(&Part::Unit(unit)).is_some();
+            METRICS.forget(&Part::Unit(unit).to_string(), unit);
             self.follow(states);
             was_known
         });
@@ -134,6 +146,7 @@ mod tests {
         let (status, readiness) = status();
         assert!(!readiness.is_ready());
         status.set(Part::Leases, State::Following);
+        status.set(Part::LineEvents, State::Following);
         assert!(!readiness.is_ready());
         status.set(Part::Log, State::Following);
         assert!(readiness.is_ready(), "without a unit of its own too");

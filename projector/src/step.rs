@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tally_read_model::{Applied, Batch, BuildId, DigestChange, ParkedChange, State, StoredView, Unit, shard_of};
 
@@ -26,6 +27,16 @@ pub(crate) struct Stepper {
     pub(crate) views: Arc<dyn Views>,
     /// The name under which this process holds leases.
     pub(crate) member: String,
+    pub(crate) observer: Observer,
+}
+
+/// Told of what is done to the live build.
+#[derive(Clone, Copy)]
+pub(crate) struct Observer {
+    /// A batch was read that begins with this event.
+    pub(crate) read: fn(Unit, &Recorded),
+    /// A batch was applied that was begun then.
+    pub(crate) applied: fn(Unit, SystemTime, &[Arc<Recorded>]),
 }
 
 /// How a step went.
@@ -63,7 +74,15 @@ impl Stepper {
         lost: &mut Lost,
     ) -> Result<Stepped, Failure> {
         let events = self.log.read_after(from.position, limit).await?;
-        self.apply_events(build, from, &events, lost).await
+        let began = SystemTime::now();
+        if let Some(first) = events.first() {
+            (self.observer.read)(self.unit, first);
+        }
+        let stepped = self.apply_events(build, from, &events, lost).await?;
+        if let Stepped::Done(_) = stepped {
+            (self.observer.applied)(self.unit, began, &events);
+        }
+        Ok(stepped)
     }
 
     /// Projects events that were read already: those after the position of `from`.

@@ -17,6 +17,7 @@ use tonic::async_trait;
 use uuid::Uuid;
 
 use crate::alarm::Alarm;
+use crate::metrics::METRICS;
 use crate::retry::{Backoff, Failure};
 use crate::status::{Part, State, Status};
 use crate::stores::Log;
@@ -65,6 +66,11 @@ impl Tail {
     /// Where the log ends, asked now.
     pub(crate) async fn real_head(&self) -> Result<u64, Error> {
         self.store.head().await
+    }
+
+    /// As [`Tail::read_after`], as many as are read at once of a log that is followed.
+    pub(crate) async fn next_batch(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
+        self.read_after(position, self.limits.batch_events_max).await
     }
 
     /// The events after a position: whole commands, at least one if there is any.
@@ -172,7 +178,7 @@ impl Tail {
             Some(position) => Ok(position),
             None => {
                 let head = self.store.head().await?;
-                self.head.send_replace(head);
+                self.ends(head);
                 Ok(head)
             }
         }
@@ -185,12 +191,17 @@ impl Tail {
         let surplus = window.len().saturating_sub(self.limits.window_events_max);
         window.drain(..surplus);
         drop(window);
-        self.head.send_replace(last);
+        self.ends(last);
     }
 
     /// The projections find out by themselves what that means for them.
     fn go_back(&self, head: u64) {
         self.lock().clear();
+        self.ends(head);
+    }
+
+    fn ends(&self, head: u64) {
+        METRICS.head(head);
         self.head.send_replace(head);
     }
 

@@ -11,6 +11,7 @@ use tally_read_model::{BuildId, Look, Role, Started, State, Switched, Unit};
 use crate::Recorded;
 use crate::alarm::Alarm;
 use crate::loss::{Kind, Loss};
+use crate::metrics::METRICS;
 use crate::plan::{self, Generation, Plan};
 use crate::retry::Failure;
 use crate::step::{Lost, Stepped, Stepper};
@@ -433,6 +434,7 @@ impl Work {
     async fn note(&self, kind: Kind, position: u64) -> Result<(), Failure> {
         let unit = self.unit();
         tracing::warn!(projection = unit.projection, shard = unit.shard, position, "{kind}; it is mended");
+        METRICS.lost(unit.projection, kind.name());
         let loss = Loss { kind, shard: unit.shard, position, noticed_at_ms: self.surroundings.now_ms() };
         let loss = serde_json::to_string(&loss).unwrap_or_default();
         Ok(self.stepper.views.note_loss(unit.projection, &loss).await?)

@@ -1,27 +1,32 @@
 //! Puts the process together: the only place that constructs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use tally_api::allocation::v1::allocation_query_service_server::{self, AllocationQueryServiceServer};
-use tally_api::orders::v1::order_query_service_server::{self, OrderQueryServiceServer};
+use tally_api::events::v1::event_log_service_server::{self, EventLogServiceServer};
+use tally_api::stored::allocation::v1::allocation_query_service_server::{self, AllocationQueryServiceServer};
+use tally_api::stored::orders::v1::order_query_service_server::{self, OrderQueryServiceServer};
+use tally_event_store::ReadStore;
 use tally_read_model::{ReadModel, projections};
-use tally_runtime::{CommonArgs, Listening, Readiness, limits, watch_readiness};
+use tally_runtime::{CommonArgs, Listening, Readiness, limits, serve_operations, watch_readiness};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 use crate::ServeArgs;
 use crate::allocation::Allocations;
+use crate::event_log::EventLog;
+use crate::log_tail::LogTail;
+use crate::metrics::METRICS;
 use crate::orders::Orders;
 use crate::reader::Reader;
+use crate::watch_call::Watching;
 use crate::watched::Watched;
-
-/// The names whose health is readiness.
-const SERVICES: [&str; 2] = [order_query_service_server::SERVICE_NAME, allocation_query_service_server::SERVICE_NAME];
+use crate::watches::Watches;
 
 /// How long Redis may take to say at the start whether the settings agree with it.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
@@ -30,13 +35,27 @@ const CHECK_WITHIN: Duration = Duration::from_secs(2);
 pub struct App {
     listening: Listening,
     routes: Routes,
+    /// The names whose health is readiness.
+    services: Vec<&'static str>,
     reader: Arc<Reader>,
+    readiness: Readiness,
     drain_timeout: Duration,
-    stopping: CancellationToken,
+    stopping: Stopping,
+    _tail: Option<AbortOnDropHandle<()>>,
+    _operations: Option<AbortOnDropHandle<()>>,
+}
+
+/// How calls are told that the process stops.
+#[derive(Default)]
+struct Stopping {
+    /// Cancelled at once: streams, which would go on for ever.
+    streams: CancellationToken,
+    /// Cancelled when little of the time to drain is left: waits, which may well be over before.
+    waits: CancellationToken,
 }
 
 impl App {
-    /// Binds the port. Redis may be away: it is connected to when it is needed.
+    /// Binds the port. Redis and Postgres may be away: they are connected to when they are needed.
     ///
     /// # Errors
     /// When the settings are wrong, or are others than those that the read model was made with, or the port can't be bound.
@@ -47,27 +66,29 @@ impl App {
         {
             return Err(error.into());
         }
-        let stopping = CancellationToken::new();
-        let watched = |projection| Watched::new(&model, projection, args.wait_poll_interval());
-        let reader = Arc::new(Reader::new(model.clone(), args, stopping.clone()));
-        let orders = Orders {
-            reader: Arc::clone(&reader),
-            order: watched(projections::ORDER),
-            orders_by_customer: watched(projections::ORDERS_BY_CUSTOMER),
-            orders_by_status: watched(projections::ORDERS_BY_STATUS),
-        };
-        let allocations = Allocations {
-            reader: Arc::clone(&reader),
-            allocations: watched(projections::ALLOCATIONS),
-            stock: watched(projections::STOCK),
-        };
-        let routes =
-            Routes::new(OrderQueryServiceServer::new(orders).max_decoding_message_size(limits::MESSAGE_BYTES_MAX))
-                .add_service(
-                    AllocationQueryServiceServer::new(allocations).max_decoding_message_size(limits::MESSAGE_BYTES_MAX),
-                );
-        let listening = tally_runtime::bind(args.listen).await.context("can't serve")?;
-        Ok(Self { listening, routes, reader, drain_timeout: common.drain_timeout(), stopping })
+        let stopping = Stopping::default();
+        let reader = Arc::new(Reader::new(model.clone(), args, stopping.waits.clone()));
+        let mut routes = queries(&model, args, &reader, &stopping);
+        let mut services =
+            vec![order_query_service_server::SERVICE_NAME, allocation_query_service_server::SERVICE_NAME];
+        let mut tail = None;
+        if let Some(database_url) = &args.database_url {
+            let log = common.log.parse()?;
+            let store = ReadStore::connect(database_url, &log, args.event_log.read_options()).await?;
+            let event_log = event_log(store, args, stopping.streams.clone());
+            let (bell, follow) = (model.subscribe_log(), Arc::clone(&event_log.tail));
+            tail = Some(AbortOnDropHandle::new(tokio::spawn(async move { follow.run(bell).await })));
+            routes = routes.add_service(
+                EventLogServiceServer::new(event_log).max_decoding_message_size(limits::MESSAGE_BYTES_MAX),
+            );
+            services.push(event_log_service_server::SERVICE_NAME);
+        }
+        LazyLock::force(&METRICS);
+        let readiness = Readiness::default();
+        let _operations = serve_operations(common.metrics_listen, readiness.clone()).await?;
+        let listening = tally_runtime::bind(args.listen, &args.port).await.context("can't serve")?;
+        let drain_timeout = common.drain_timeout();
+        Ok(Self { listening, routes, services, reader, readiness, drain_timeout, stopping, _tail: tail, _operations })
     }
 
     /// Where it listens, with the real port.
@@ -80,18 +101,65 @@ impl App {
     /// # Errors
     /// When the transport fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let readiness = Readiness::default();
+        let readiness = self.readiness;
         let _probe = AbortOnDropHandle::new(tokio::spawn(watch_store(self.reader, readiness.clone())));
         let (stopping, drain_timeout) = (self.stopping, self.drain_timeout);
         let shutdown = async move {
             shutdown.await;
+            stopping.streams.cancel();
             tokio::spawn(async move {
                 // Calls that wait are answered with what there is, rather than cut without a word.
                 tokio::time::sleep(drain_timeout * 4 / 5).await;
-                stopping.cancel();
+                stopping.waits.cancel();
             });
         };
-        tally_runtime::serve(self.listening, self.routes, &SERVICES, readiness, drain_timeout, shutdown).await
+        tally_runtime::serve(self.listening, self.routes, &self.services, readiness, drain_timeout, shutdown).await
+    }
+}
+
+/// What is answered from Redis.
+fn queries(model: &ReadModel, args: &ServeArgs, reader: &Arc<Reader>, stopping: &Stopping) -> Routes {
+    let watched = |projection| Watched::new(model, projection, args.wait_poll_interval());
+    let watches = |projection| Watches::new(model, projection, args.streams.watch_poll_interval());
+    let watching = Watching {
+        reader: Arc::clone(reader),
+        places: Arc::new(Semaphore::new(args.streams.watchers_max as usize)),
+        limits: args.streams.limits(),
+        stopping: stopping.streams.clone(),
+    };
+    let order = Arc::new(watched(projections::ORDER));
+    let orders = Orders {
+        reader: Arc::clone(reader),
+        order: Arc::clone(&order),
+        orders_by_customer: watched(projections::ORDERS_BY_CUSTOMER),
+        orders_by_status: watched(projections::ORDERS_BY_STATUS),
+        order_history: watched(projections::ORDER_HISTORY),
+        order_watches: watches(projections::ORDER),
+        watching: watching.clone(),
+    };
+    let allocations = Allocations {
+        reader: Arc::clone(reader),
+        order,
+        allocations: watched(projections::ALLOCATIONS),
+        stock: watched(projections::STOCK),
+        backorders: watched(projections::BACKORDERS),
+        stock_watches: watches(projections::STOCK),
+        watching,
+    };
+    Routes::new(OrderQueryServiceServer::new(orders).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)).add_service(
+        AllocationQueryServiceServer::new(allocations).max_decoding_message_size(limits::MESSAGE_BYTES_MAX),
+    )
+}
+
+/// What is answered from Postgres.
+fn event_log(store: ReadStore, args: &ServeArgs, stopping: CancellationToken) -> EventLog {
+    EventLog {
+        tail: Arc::new(LogTail::new(store.clone(), args.event_log.tail_limits())),
+        store,
+        subscribers: Arc::new(Semaphore::new(args.streams.subscribers_max as usize)),
+        reading: Semaphore::new(args.event_log.event_reads_in_flight_max as usize),
+        limits: args.streams.limits(),
+        stopping,
     }
 }
 

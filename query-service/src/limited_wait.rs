@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tally_runtime::trace::Span;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::{Counted, METRICS};
 use crate::status::Failure;
 use crate::watched::Watched;
 
@@ -43,20 +45,21 @@ impl LimitedWait {
 
     /// Waits until a shard of `from` seems to have reached `wanted`, or time is over.
     pub(crate) async fn for_position(&mut self, from: &Watched, shard: u16, wanted: u64) -> Result<(), Failure> {
-        self.take_place()?;
+        if self.place.is_none() {
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            self.place = Some(place.map_err(|_| Failure::Overloaded { limit: "waiters_max" })?);
+        }
+        let mut span = Span::of_call("wait for projection");
+        span.set("tally.projection", from.projection);
+        span.set("tally.position", i64::try_from(wanted).unwrap_or(i64::MAX));
+        let _counted = Counted::in_gauge(&METRICS.waiting);
+        let began = Instant::now();
         tokio::select! {
             () = from.waiters(shard).register(wanted).woken() => {}
             () = sleep_until(self.until) => self.over = true,
             () = self.stopping.cancelled() => self.over = true,
         }
-        Ok(())
-    }
-
-    fn take_place(&mut self) -> Result<(), Failure> {
-        if self.place.is_none() {
-            let place = Arc::clone(&self.places).try_acquire_owned();
-            self.place = Some(place.map_err(|_| Failure::Overloaded { limit: "waiters_max" })?);
-        }
+        METRICS.waited(from.projection, began.elapsed(), self.over);
         Ok(())
     }
 }

@@ -2,32 +2,40 @@
 
 use std::sync::Arc;
 
-use tally_api::orders::v1::order_query_service_server::OrderQueryService;
 use tally_api::orders::v1::{
-    GetOrderRequest, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, Order, OrderStatus, OrderSummary,
+    GetOrderHistoryRequest, GetOrderHistoryResponse, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
+    OrderChange, OrderStatus, OrderSummary, WatchOrderRequest, WatchOrderResponse,
 };
+use tally_api::stored::GetOrderResponse;
+use tally_api::stored::orders::v1::order_query_service_server::OrderQueryService;
 use tally_read_model::lists;
-use tally_runtime::{Violations, limits, time_left};
+use tally_runtime::{Caller, Violations, check_customer, limits, time_left};
 use tonic::{Request, Response, Status};
 
-use crate::page_token::{self, PageToken};
+use crate::outbox::Outgoing;
+use crate::paging;
 use crate::read_after::ReadAfter;
-use crate::reader::{Answer, Reader};
+use crate::reader::{Answer, Reader, check, decode};
 use crate::status::{Failure, Missing};
+use crate::watch_call::{Kind, Watching};
 use crate::watched::Watched;
+use crate::watches::Watches;
 
 pub(crate) struct Orders {
     pub(crate) reader: Arc<Reader>,
-    pub(crate) order: Watched,
+    pub(crate) order: Arc<Watched>,
     pub(crate) orders_by_customer: Watched,
     pub(crate) orders_by_status: Watched,
+    pub(crate) order_history: Watched,
+    pub(crate) order_watches: Watches,
+    pub(crate) watching: Watching,
 }
 
 #[tonic::async_trait]
 impl OrderQueryService for Orders {
     async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<GetOrderResponse>, Status> {
         let time_left = time_left(request.metadata());
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
 
         let mut violations = Violations::new();
         let order_id = own_order_id(&mut violations, &request.order_id);
@@ -37,36 +45,85 @@ impl OrderQueryService for Orders {
         let stream_id = format!("order-{order_id}");
         let of_stream = (stream_id.as_str(), (|order: &Order| order.version) as fn(&Order) -> i64);
         let Answer { value, freshness } =
-            self.reader.view_of_stream(&self.order, &order_id, of_stream, &read_after, time_left).await?;
+            self.reader.encoded_view_of_stream(&self.order, &order_id, of_stream, &read_after, time_left).await?;
         let order = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
+        match Caller::bound_customer(&extensions) {
+            None => check(&order)?,
+            Some(_) => check_customer(&extensions, &decode::<Order>(order.clone())?.customer_id)?,
+        }
         Ok(Response::new(GetOrderResponse { order: Some(order), freshness: Some(freshness) }))
     }
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
+        // The list is of one customer, or of all.
+        check_customer(request.extensions(), &request.get_ref().customer_id)?;
         let time_left = time_left(request.metadata());
         let request = request.into_inner();
 
         let mut violations = Violations::new();
         let list = self.list(&mut violations, &request.customer_id, request.status);
-        let page_size = page_size(&mut violations, request.page_size);
+        let page_size = paging::page_size(&mut violations, request.page_size);
         let list_name = list.as_ref().map(|(_, name)| name.as_str());
-        let after = after(&mut violations, list_name, &request.page_token);
+        let after = paging::after(&mut violations, list_name, &request.page_token);
         let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
         violations.into_result()?;
         let (from, list) = list.ok_or(Failure::Unreadable)?;
 
         // One more than asked for says whether there is another page.
         let wanted = (list.as_str(), after.as_deref(), page_size + 1);
-        let Answer { value: mut entries, freshness } =
+        let Answer { value: entries, freshness } =
             self.reader.page::<OrderSummary>(from, wanted, &read_after, time_left).await?;
-        let is_last = entries.len() <= page_size;
-        entries.truncate(page_size);
-        let next_page_token = match entries.last() {
-            Some((member, _)) if !is_last => page_token::encode(&list, member),
-            Some(_) | None => String::new(),
-        };
-        let orders = entries.into_iter().map(|(_, order)| order).collect();
+        let (orders, next_page_token) = paging::cut(&list, entries, page_size);
         Ok(Response::new(ListOrdersResponse { orders, next_page_token, freshness: Some(freshness) }))
+    }
+
+    async fn get_order_history(
+        &self,
+        request: Request<GetOrderHistoryRequest>,
+    ) -> Result<Response<GetOrderHistoryResponse>, Status> {
+        let time_left = time_left(request.metadata());
+        let (_, extensions, request) = request.into_parts();
+
+        let mut violations = Violations::new();
+        let order_id = own_order_id(&mut violations, &request.order_id);
+        let page_size = paging::page_size(&mut violations, request.page_size);
+        let list = format!("{}/{order_id}", self.order_history.projection);
+        let after = paging::after(&mut violations, Some(&list), &request.page_token);
+        let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
+        violations.into_result()?;
+
+        let Answer { value, freshness } =
+            self.reader.view::<GetOrderHistoryResponse>(&self.order_history, &order_id, &read_after, time_left).await?;
+        let mut history = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;
+        check_customer(&extensions, &history.customer_id)?;
+        let entries =
+            changes_after(std::mem::take(&mut history.changes), after.as_deref()).take(page_size + 1).collect();
+        let (changes, next_page_token) = paging::cut(&list, entries, page_size);
+        Ok(Response::new(GetOrderHistoryResponse { changes, next_page_token, freshness: Some(freshness), ..history }))
+    }
+
+    type WatchOrderStream = Outgoing<WatchOrderResponse>;
+
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        let time_left = time_left(request.metadata());
+        let (_, extensions, request) = request.into_parts();
+
+        let mut violations = Violations::new();
+        let order_id = own_order_id(&mut violations, &request.order_id);
+        let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
+        violations.into_result()?;
+
+        let kind = Kind {
+            missing: Missing::Order,
+            respond: |order, freshness| WatchOrderResponse { order, freshness: Some(freshness) },
+            version: |order: &Order| order.version,
+            check: move |order: &Order| check_customer(&extensions, &order.customer_id),
+        };
+        let views = (self.order.as_ref(), &self.order_watches);
+        Ok(Response::new(self.watching.begin(views, &order_id, &read_after, time_left, kind).await?))
     }
 }
 
@@ -106,22 +163,12 @@ fn own_order_id(violations: &mut Violations, given: &str) -> String {
     violations.optional_uuid("order_id", given).map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn page_size(violations: &mut Violations, given: i32) -> usize {
-    match usize::try_from(given) {
-        Ok(0) => limits::PAGE_SIZE_DEFAULT,
-        Ok(given) => given.min(limits::PAGE_SIZE_MAX),
-        Err(_) => {
-            violations.add("page_size", "must not be negative");
-            limits::PAGE_SIZE_DEFAULT
-        }
-    }
-}
-
-/// The member of `list` that the page before ended with. The token is looked at even where it isn't known for which list.
-fn after(violations: &mut Violations, list: Option<&str>, page_token: &str) -> Option<String> {
-    if page_token.is_empty() {
-        return None;
-    }
-    let place = PageToken::decode(page_token).and_then(|token| list.map(|list| token.place_in(list)).transpose());
-    place.map_err(|malformed| violations.add("page_token", malformed.to_string())).ok().flatten()
+/// The changes that the page is about, and where each stands.
+fn changes_after(history: Vec<OrderChange>, after: Option<&str>) -> impl Iterator<Item = (String, OrderChange)> {
+    // A token of ours that holds no position would begin at the beginning.
+    let after = after.and_then(|position| position.parse::<i64>().ok()).unwrap_or_default();
+    history
+        .into_iter()
+        .filter(move |change| change.position > after)
+        .map(|change| (change.position.to_string(), change))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// The kinds of streams there are, as their ids begin.
 const STREAM_KINDS: [&str; 3] = ["order-", "product-", "batch-"];
 /// Characters in a stream id: what comes before the identifier, and the identifier.
-const STREAM_ID_CHARS_MAX: usize = limits::IDENTIFIER_CHARS_MAX + "product-".len();
+pub(crate) const STREAM_ID_CHARS_MAX: usize = limits::IDENTIFIER_CHARS_MAX + "product-".len();
 
 /// What must have been seen, how long to wait for it, and what then.
 #[derive(Debug, PartialEq)]
@@ -55,7 +55,7 @@ fn after(violations: &mut Violations, given: read_after::After, log_id: Option<U
             0
         })),
         read_after::After::StreamVersion(given) => {
-            let stream_id = stream_id(violations, &given.stream_id);
+            let stream_id = stream_id(violations, "read_after.stream_version.stream_id", &given.stream_id);
             let version = u64::try_from(given.version).unwrap_or_default();
             if version == 0 {
                 violations.add("read_after.stream_version.version", "must be at least 1, the version of a first event");
@@ -91,12 +91,12 @@ pub(crate) fn is_of_another_log(token: &Token, log_id: Uuid) -> bool {
     token.log_id != log_id && *token != BEFORE_ANY_LOG
 }
 
-fn stream_id(violations: &mut Violations, given: &str) -> String {
-    const FIELD: &str = "read_after.stream_version.stream_id";
-    violations.text(FIELD, given, STREAM_ID_CHARS_MAX);
+/// The id of a stream, as it is stored.
+pub(crate) fn stream_id(violations: &mut Violations, field: &str, given: &str) -> String {
+    violations.text(field, given, STREAM_ID_CHARS_MAX);
     let id = STREAM_KINDS.iter().find_map(|kind| given.strip_prefix(kind).filter(|id| !id.is_empty()));
     if id.is_none() && !given.is_empty() {
-        violations.add(FIELD, "must be order-ORDER_ID, product-SKU or batch-BATCH_REF");
+        violations.add(field, "must be order-ORDER_ID, product-SKU or batch-BATCH_REF");
     }
     match given.strip_prefix("order-") {
         Some(order_id) => format!("order-{}", canonical_order_id(order_id)),

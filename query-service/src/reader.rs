@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::ServeArgs;
 use crate::limited_wait::LimitedWait;
+use crate::metrics::{Counted, METRICS};
 use crate::read_after::{After, BEFORE_ANY_LOG, ReadAfter, is_of_another_log};
 use crate::status::{Failure, Wanted};
 use crate::watched::Watched;
@@ -100,31 +101,38 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<M>>, Failure> {
-        let look = || self.look(from, key);
-        let none_of_its_own = |_: &Option<Bytes>| Ok(false);
-        let Answer { value, freshness } = self.read(from, asked, time_left, look, none_of_its_own).await?;
+        let Answer { value, freshness } = self.encoded_view(from, key, asked, time_left).await?;
         Ok(Answer { value: value.map(decode).transpose()?, freshness })
     }
 
-    /// As [`Reader::view`], of a view that has the version of a stream: who asks for a version of that stream waits for this view, and not for
+    /// As [`Reader::view`], as it is stored.
+    pub(crate) async fn encoded_view(
+        &self,
+        from: &Watched,
+        key: &str,
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+    ) -> Result<Answer<Option<Bytes>>, Failure> {
+        self.read(from, asked, time_left, || self.look(from, key), |_| Ok(false)).await
+    }
+
+    /// As [`Reader::encoded_view`], of a view that has the version of a stream: who asks for a version of that stream waits for this view, and not for
     /// all that was appended before.
-    pub(crate) async fn view_of_stream<M: Message + Default>(
+    pub(crate) async fn encoded_view_of_stream<M: Message + Default>(
         &self,
         from: &Watched,
         key: &str,
         (stream_id, version_of): (&str, fn(&M) -> i64),
         asked: &ReadAfter,
         time_left: Option<Duration>,
-    ) -> Result<Answer<Option<M>>, Failure> {
-        let look = || self.look(from, key);
+    ) -> Result<Answer<Option<Bytes>>, Failure> {
         let has_it = |view: &Option<Bytes>| match (&asked.after, view) {
             (After::StreamVersion { stream_id: wanted, version }, Some(view)) if wanted == stream_id => {
                 Ok(u64::try_from(version_of(&decode(view.clone())?)).is_ok_and(|seen| seen >= *version))
             }
             _ => Ok(false),
         };
-        let Answer { value, freshness } = self.read(from, asked, time_left, look, has_it).await?;
-        Ok(Answer { value: value.map(decode).transpose()?, freshness })
+        self.read(from, asked, time_left, || self.look(from, key), has_it).await
     }
 
     /// A part of a list: at most `limit` entries after the member `after`, with their members.
@@ -154,7 +162,7 @@ impl Reader {
 
     async fn look(&self, from: &Watched, key: &str) -> Result<Look<Option<Bytes>>, Failure> {
         let unit = self.model.unit_of(from.projection, key);
-        match self.model.get(from.projection, key).await {
+        match from.lookups.get(key).await {
             // It may be there and lack its first event.
             Ok(Found { value: None, parked: Some(parked), .. }) => {
                 Err(Failure::Incomplete { projection: from.projection, parked })
@@ -268,7 +276,11 @@ impl Reader {
         {
             return Err(Failure::Incomplete { projection: from.projection, parked });
         }
-        let freshness = self.freshness(seen.position, may_be_stale || seen.may_be_stale, seen.parked).await?;
+        let may_be_stale = may_be_stale || seen.may_be_stale;
+        if may_be_stale {
+            METRICS.stale(from.projection);
+        }
+        let freshness = self.freshness(seen.position, may_be_stale, seen.parked).await?;
         Ok(Answer { value: seen.value, freshness })
     }
 
@@ -324,6 +336,7 @@ impl Reader {
         F: Future<Output = Result<Look<T>, Failure>>,
     {
         let _room = self.room(wait).await?;
+        let _counted = Counted::in_gauge(&METRICS.reading);
         look().await
     }
 
@@ -347,7 +360,13 @@ impl Reader {
         }
     }
 
-    async fn freshness(&self, position: u64, may_be_stale: bool, parked: Option<u64>) -> Result<Freshness, Failure> {
+    /// What an answer as of this position says of its age.
+    pub(crate) async fn freshness(
+        &self,
+        position: u64,
+        may_be_stale: bool,
+        parked: Option<u64>,
+    ) -> Result<Freshness, Failure> {
         let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
         let number = |position| i64::try_from(position).map_err(|_| Failure::Unreadable);
         let (position, parked_position) = (number(position)?, number(parked.unwrap_or(0))?);
@@ -363,7 +382,23 @@ impl StreamHead {
     }
 }
 
-fn decode<M: Message + Default>(view: Bytes) -> Result<M, Failure> {
+/// Whether it can be a message at all: that its fields follow each other to its end. What a view says is the projector's matter; this is against
+/// what was never a view, and costs next to nothing.
+pub(crate) fn check(view: &Bytes) -> Result<(), Failure> {
+    let mut rest = view.as_ref();
+    while !rest.is_empty() {
+        let skipped = prost::encoding::decode_key(&mut rest)
+            .and_then(|(tag, wire_type)| prost::encoding::skip_field(wire_type, tag, &mut rest, Default::default()));
+        skipped.map_err(|error| {
+            tracing::error!(%error, "a view is no message");
+            Failure::Unreadable
+        })?;
+    }
+    Ok(())
+}
+
+/// A view from its stored form.
+pub(crate) fn decode<M: Message + Default>(view: Bytes) -> Result<M, Failure> {
     M::decode(view).map_err(|error| {
         tracing::error!(%error, "a view can't be decoded");
         Failure::Unreadable

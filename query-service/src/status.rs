@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use tally_api::consistency::v1::Freshness;
+use tally_event_store::Error as LogError;
 use tally_read_model::Error as StoreError;
 use tally_runtime::{Refusal, Violations, overloaded, store_unavailable};
 use tonic::{Code, Status};
 
+use crate::metrics::METRICS;
 use crate::read_after::OF_ANOTHER_LOG;
 
 /// When to ask again for what a projection hasn't got to yet.
 const NOT_YET_VISIBLE_RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// When to open a stream again that was ended from here.
+const STREAM_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// When to ask again for views that are made again.
 const RECOVERING_RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -36,6 +41,26 @@ pub(crate) enum Failure {
     StoreUnavailable,
     /// What is stored isn't what the projector writes.
     Unreadable,
+    /// The log can't be read now. A subscription knows where to go on.
+    LogUnavailable(Option<Resume>),
+    /// The log ends at `head`, before the position that a subscription stands at.
+    BeyondLog { position: u64, head: u64 },
+    /// The database holds another log now.
+    LogReplaced(Resume),
+    /// The event after this position is missing.
+    LogHasHole(Resume),
+    /// The caller took too long to take a message.
+    SlowReader(Resume),
+    /// The process stops.
+    ShuttingDown(Resume),
+}
+
+/// Where a stream of messages had got to: what its caller goes on from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Resume {
+    pub(crate) position: u64,
+    /// The version of the last view that was sent, where there is one.
+    pub(crate) version: Option<i64>,
 }
 
 /// What isn't there.
@@ -44,6 +69,7 @@ pub(crate) enum Missing {
     Order,
     Allocations,
     Stock,
+    Stream,
 }
 
 /// What a projection must have got to.
@@ -76,6 +102,27 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        match error {
+            LogError::Unavailable(_) => tracing::debug!(cause, "the log can't be read"),
+            LogError::Refused(_) => tracing::error!(cause, "the log can't be read"),
+        }
+        Failure::LogUnavailable(None)
+    }
+}
+
+impl Failure {
+    /// Says where to go on from, where a subscription's own failure did not know.
+    pub(crate) fn at(self, position: u64) -> Self {
+        match self {
+            Failure::LogUnavailable(_) => Failure::LogUnavailable(Some(Resume { position, version: None })),
+            other => other,
+        }
+    }
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -99,20 +146,65 @@ impl From<Failure> for Status {
             .with("projection", projection)
             .with("parked_position", parked)
             .into(),
-            Failure::Overloaded { limit } => overloaded(limit).into(),
+            Failure::Overloaded { limit } => {
+                METRICS.overloaded(limit);
+                overloaded(limit).into()
+            }
             Failure::StoreUnavailable => store_unavailable("the read model can't be reached").into(),
             Failure::Unreadable => {
                 Refusal::new(Code::DataLoss, "VIEW_UNREADABLE", "what is stored can't be read; rebuild the projection")
                     .into()
             }
+            Failure::LogUnavailable(resume) => {
+                let refusal = store_unavailable("the log of events can't be reached");
+                match resume {
+                    Some(resume) => resume.told_in(refusal).into(),
+                    None => refusal.into(),
+                }
+            }
+            Failure::BeyondLog { position, head } => beyond_log(position, head).into(),
+            Failure::LogReplaced(resume) => {
+                let message = "the database holds another log than a moment ago";
+                resume.told_in(Refusal::new(Code::FailedPrecondition, "LOG_REPLACED", message)).into()
+            }
+            Failure::LogHasHole(resume) => {
+                let message = format!("the event after position {} is missing", resume.position);
+                resume.told_in(Refusal::new(Code::DataLoss, "LOG_HAS_HOLE", message)).into()
+            }
+            Failure::SlowReader(resume) => {
+                let message = "the messages were not taken in time; go on from where they ended";
+                let refusal = Refusal::new(Code::ResourceExhausted, "SLOW_READER", message);
+                resume.told_in(refusal).retry_after(STREAM_RETRY_DELAY).into()
+            }
+            Failure::ShuttingDown(resume) => {
+                let message = "this process stops; another one goes on";
+                let refusal = Refusal::new(Code::Unavailable, "SHUTTING_DOWN", message);
+                resume.told_in(refusal).retry_after(STREAM_RETRY_DELAY).into()
+            }
         }
     }
+}
+
+impl Resume {
+    fn told_in(self, refusal: Refusal) -> Refusal {
+        let refusal = refusal.with("position", self.position);
+        match self.version {
+            Some(version) => refusal.with("version", version),
+            None => refusal,
+        }
+    }
+}
+
+fn beyond_log(position: u64, head: u64) -> Refusal {
+    let message = format!("the log ends at position {head}, before {position}: it lost events when it was restored");
+    Refusal::new(Code::FailedPrecondition, "BEYOND_LOG", message).with("position", position).with("head", head)
 }
 
 fn not_found(what: Missing, position: i64, may_be_stale: bool) -> Refusal {
     let (reason, message) = match what {
         Missing::Order => ("ORDER_NOT_FOUND", "there is no such order"),
         Missing::Allocations => ("ALLOCATIONS_NOT_FOUND", "nothing is allocated to this order"),
+        Missing::Stream => ("STREAM_NOT_FOUND", "the stream has no event"),
         Missing::Stock => ("STOCK_NOT_FOUND", "no batch of this SKU was ever created"),
     };
     let refusal = Refusal::new(Code::NotFound, reason, message).with("position", position);

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tally_read_model::{Bell, ReadModel, Unit};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::lookups::Lookups;
 use crate::wait::{Projection, Waiters, watch};
 
 /// A projection that can be waited for. Its watchers end with it.
 pub(crate) struct Watched {
     pub(crate) projection: &'static str,
+    pub(crate) lookups: Lookups,
     shards: Vec<(Arc<Waiters>, AbortOnDropHandle<()>)>,
 }
 
@@ -24,7 +26,7 @@ impl Watched {
             let watcher = tokio::spawn(watch(Arc::clone(&waiters), remote, poll_interval));
             (waiters, AbortOnDropHandle::new(watcher))
         });
-        Self { projection, shards: shards.collect() }
+        Self { projection, lookups: Lookups::new(model, projection), shards: shards.collect() }
     }
 
     /// All who wait for a shard.

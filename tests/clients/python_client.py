@@ -4,6 +4,7 @@ Arguments: the address of command-service and that of query-service. The generat
 """
 
 import importlib
+import itertools
 import json
 import re
 import sys
@@ -16,11 +17,10 @@ from grpc_status import rpc_status
 DEADLINE_SECONDS = 40
 
 
-def stub(service, channels):
+def stub(service, channel):
     """The generated stub of a service: tally.orders.v1.OrderQueryService is in order_query_service_pb2_grpc."""
     package, name = service.rsplit(".", 1)
     module = package + "." + re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() + "_pb2"
-    channel = channels["query" if "Query" in name else "command"]
     stubs = importlib.import_module(module + "_grpc")
     messages = importlib.import_module(module)
     return getattr(stubs, name + "Stub")(channel), messages
@@ -39,11 +39,15 @@ def main(command_address, query_address):
     }
     for line in sys.stdin:
         call = json.loads(line)
-        client, messages = stub(call["service"], channels)
+        client, messages = stub(call["service"], channels["query" if call["query"] else "command"])
         request = ParseDict(call["request"], getattr(messages, call["method"] + "Request")())
         try:
             response = getattr(client, call["method"])(request, timeout=DEADLINE_SECONDS)
-            answer = {"answer": MessageToDict(response)}
+            if "first" in call:
+                answer = {"answer": [MessageToDict(message) for message in itertools.islice(response, call["first"])]}
+                response.cancel()
+            else:
+                answer = {"answer": MessageToDict(response)}
         except grpc.RpcError as error:
             answer = refusal(error)
         print(json.dumps(answer), flush=True)

@@ -36,10 +36,12 @@ pub fn binary(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// `target/PROFILE`: the test program is in `target/PROFILE/deps`.
+/// `target/PROFILE`: a test program is in `target/PROFILE/deps`, every other one in the folder itself.
 fn profile_dir() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows its path");
-    program.ancestors().nth(2).expect("the test program is in a profile's folder").to_owned()
+    let folder = program.parent().expect("a program is in a folder");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    profile.expect("the test program is in a profile's folder").to_owned()
 }
 
 fn build() -> PathBuf {

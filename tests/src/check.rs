@@ -4,6 +4,7 @@ use tonic::Code;
 
 use crate::client::{OrderFilter, OrderSummary, ReadAfter, RustClient, Stock, TallyClient};
 use crate::fold::Fold;
+use crate::reads::reads_equal_log;
 use crate::{Log, PATIENCE, Tally};
 
 /// Orders in a page of a list: few, so that there are several pages.
@@ -41,6 +42,7 @@ pub async fn views_equal_fold(tally: &Tally) -> Log {
         assert_eq!(shown, fold.allocations(order_id), "allocations of {order_id}");
     }
     lists_equal_fold(&client, &fold, &seen).await;
+    reads_equal_log(tally, &log).await;
     log
 }
 

@@ -5,6 +5,8 @@ mod error;
 mod grpcurl;
 mod json;
 mod python;
+mod raw;
+mod reads;
 mod rust;
 mod types;
 
@@ -14,13 +16,15 @@ pub use error::{Answer, Error};
 pub use grpcurl::{Grpcurl, grpcurl};
 pub use json::{JsonClient, JsonTransport};
 pub use python::Python;
+pub use raw::call;
+pub use reads::{Backorder, BackorderPage, Event, EventMetadata, EventPage, HistoryPage, OrderChange, PageOf};
 pub use rust::{RustClient, read_after};
 pub use types::{
     Address, Allocation, Allocations, AvailableByDate, Batch, Date, Freshness, Line, Money, NewItem, NewOrder, Order,
     OrderFilter, OrderItem, OrderPage, OrderSummary, Outcome, ReadAfter, Receipt, Stock, WaitFor,
 };
 
-/// The twelve calls.
+/// All calls; of those that answer with a stream, as much of it as a test wants.
 #[async_trait]
 pub trait TallyClient: Send + Sync {
     /// Adds a batch; without an ETA it is in the warehouse.
@@ -47,4 +51,16 @@ pub trait TallyClient: Send + Sync {
     async fn get_order(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Order>;
     /// A page of orders.
     async fn list_orders(&self, filter: &OrderFilter, read_after: &ReadAfter) -> Answer<OrderPage>;
+    /// A page of what happened to an order.
+    async fn get_order_history(&self, order: PageOf<'_>, read_after: &ReadAfter) -> Answer<HistoryPage>;
+    /// A page of the lines that wait, of a SKU or of all.
+    async fn list_backorders(&self, sku: PageOf<'_>, read_after: &ReadAfter) -> Answer<BackorderPage>;
+    /// An order as a watch of it begins.
+    async fn watch_order(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Order>;
+    /// A SKU's stock as a watch of it begins.
+    async fn watch_stock(&self, sku: &str, read_after: &ReadAfter) -> Answer<Stock>;
+    /// A stream's newest events, the newest first.
+    async fn read_stream_backwards(&self, stream_id: &str, page_size: i32) -> Answer<EventPage>;
+    /// The first `count` events of a subscription to what comes after a position.
+    async fn subscribe(&self, after_position: i64, count: usize) -> Answer<Vec<Event>>;
 }

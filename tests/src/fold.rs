@@ -18,6 +18,8 @@ pub struct Fold {
     orders: BTreeMap<String, PlacedOrder>,
     /// The ids of placed orders, the oldest first.
     placed: Vec<String>,
+    /// The same, by customer.
+    placed_by_customer: BTreeMap<String, Vec<String>>,
 }
 
 impl Fold {
@@ -33,7 +35,11 @@ impl Fold {
         fold
     }
 
-    fn take(&mut self, event: &StoredEvent) {
+    /// Takes in the next event.
+    ///
+    /// # Panics
+    /// When it doesn't fit what came before it, or a batch has more allocated than is in it.
+    pub fn take(&mut self, event: &StoredEvent) {
         let (kind, id) = event.stream_id.split_once('-').unwrap_or_else(|| panic!("a stream has a kind: {event:?}"));
         match kind {
             "product" => {
@@ -48,6 +54,7 @@ impl Fold {
                 let before = self.orders.insert(id.to_owned(), PlacedOrder::new(event));
                 assert!(before.is_none(), "an order is created once: {event:?}");
                 self.placed.push(id.to_owned());
+                self.placed_by_customer.entry(event.text("customer_id").to_owned()).or_default().push(id.to_owned());
             }
             "order" => {
                 if let Some(order) = self.orders.get_mut(id) {
@@ -67,6 +74,16 @@ impl Fold {
     /// All orders that Tally keeps, the newest first.
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
         self.placed.iter().rev().map(|id| &self.orders[id].view)
+    }
+
+    /// An order that Tally keeps.
+    pub fn order(&self, order_id: &str) -> Option<&Order> {
+        Some(&self.orders.get(order_id)?.view)
+    }
+
+    /// Whether there is any stock of a SKU, or was.
+    pub fn has_sku(&self, sku: &str) -> bool {
+        self.products.contains_key(sku)
     }
 
     /// All orders that have or had a line, here or elsewhere.
@@ -92,15 +109,24 @@ impl Fold {
 
     /// The orders that `wanted` picks, the newest first, as a list shows them.
     pub fn summaries(&self, wanted: impl Fn(&Order) -> bool) -> Vec<OrderSummary> {
-        let summary = |order: &Order| OrderSummary {
-            order_id: order.order_id.clone(),
-            customer_id: order.customer_id.clone(),
-            status: order.status.clone(),
-            total: order.total.clone(),
-            item_count: i32::try_from(order.items.len()).expect("an order is small"),
-            create_time: order.create_time.clone(),
-            version: order.version,
-        };
         self.orders().filter(|order| wanted(order)).map(summary).collect()
+    }
+
+    /// A customer's orders, the newest first, as a list shows them: at the cost of that customer's alone.
+    pub fn summaries_of_customer(&self, customer_id: &str) -> Vec<OrderSummary> {
+        let ids = self.placed_by_customer.get(customer_id).map_or(&[][..], Vec::as_slice);
+        ids.iter().rev().filter_map(|id| self.order(id)).map(summary).collect()
+    }
+}
+
+fn summary(order: &Order) -> OrderSummary {
+    OrderSummary {
+        order_id: order.order_id.clone(),
+        customer_id: order.customer_id.clone(),
+        status: order.status.clone(),
+        total: order.total.clone(),
+        item_count: i32::try_from(order.items.len()).expect("an order is small"),
+        create_time: order.create_time.clone(),
+        version: order.version,
     }
 }

@@ -1,23 +1,18 @@
 //! A process under test: started, signalled, and gone when its owner is, however that one ends.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{ChildStdout, ExitStatus};
-use std::thread;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tally_servers::guard::{Guarded, GuardedCommand, UnixSignal};
-use tokio::sync::oneshot;
 
 use crate::binary;
 
 /// How long a process may take until it says where it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a process prints before its address.
-const ANNOUNCEMENT: &str = "listening on ";
 /// Lines of a log that a failed test shows.
 const LOG_TAIL_LINES: usize = 40;
 
@@ -65,7 +60,7 @@ impl Process {
     /// When it ends first, or says nothing in time.
     pub async fn serve(launch: &Launch, log: &Path) -> Result<(Self, SocketAddr)> {
         let process = Self::spawn(launch, log)?;
-        let announced = announced_address(process.guarded.take_stdout().context("no standard output")?);
+        let announced = process.guarded.announced_address().context("no standard output")?;
         let name = launch.program;
         match tokio::time::timeout(START_TIMEOUT, announced).await {
             Ok(Ok(address)) => Ok((process, address.parse().with_context(|| format!("{name} listens on {address}"))?)),
@@ -92,6 +87,11 @@ impl Process {
         self.guarded.signal(signal).expect("a process of one's own can be signalled");
     }
 
+    /// Waits for its end, for ever.
+    pub async fn exited(&self) {
+        self.guarded.exited().await;
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -100,22 +100,6 @@ impl Process {
         let ended = tokio::time::timeout(patience, self.guarded.exited()).await;
         ended.unwrap_or_else(|_| panic!("the process hasn't ended within {patience:?}")).expect("a status")
     }
-}
-
-/// The pipe is read to its end, whatever comes: a process must never die of a full or closed standard output.
-fn announced_address(output: BufReader<ChildStdout>) -> oneshot::Receiver<String> {
-    let (found, address) = oneshot::channel();
-    thread::spawn(move || {
-        let mut found = Some(found);
-        for line in output.lines().map_while(Result::ok) {
-            if let Some(address) = line.strip_prefix(ANNOUNCEMENT)
-                && let Some(found) = found.take()
-            {
-                let _ = found.send(address.to_owned());
-            }
-        }
-    });
-    address
 }
 
 /// The last lines of a log.

@@ -68,6 +68,11 @@ impl Service {
         process.ended(STOP_TIMEOUT).await;
     }
 
+    /// Waits for its end, no longer than this. Whether it came.
+    pub async fn ended_within(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.process().exited()).await.is_ok()
+    }
+
     /// SIGSTOP: it is there and does nothing.
     pub fn pause(&self) {
         self.process().signal(UnixSignal::STOP);

@@ -19,10 +19,12 @@ use crate::target_dir;
 /// How long a program that ends by itself may take.
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time-outs that only tests of outages leave as they are.
-const PATIENT: [&str; 10] = [
+const PATIENT: [&str; 12] = [
     "COMMAND_WAIT_MS_MAX",
     "DATABASE_ACQUIRE_MS_MAX",
     "DATABASE_STATEMENT_MS_MAX",
+    "EVENT_LOG_ACQUIRE_MS_MAX",
+    "EVENT_LOG_STATEMENT_MS_MAX",
     "PROJECTOR_DATABASE_ACQUIRE_MS_MAX",
     "PROJECTOR_DATABASE_STATEMENT_MS_MAX",
     "PROJECTOR_REDIS_CONNECT_MS_MAX",
@@ -77,8 +79,16 @@ impl Tally {
     /// # Panics
     /// When it doesn't start.
     pub async fn start_on_own_servers() -> Self {
+        Self::start_on_own_servers_with_environment(&[]).await
+    }
+
+    /// Starts one on servers of its own, with more variables for its processes.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub async fn start_on_own_servers_with_environment(environment: &[(&'static str, &str)]) -> Self {
         let servers = Servers::own().await.unwrap_or_else(|error| panic!("the test's own servers: {error:#}"));
-        Self::start_with(servers, &[]).await
+        Self::start_with(servers, environment).await
     }
 
     /// Starts one on the shared servers, with more variables for its processes.
@@ -210,7 +220,11 @@ impl Tally {
     }
 }
 
-async fn run_to_end(launch: &Launch, log: &Path) -> Result<(ExitStatus, String)> {
+/// Runs a program that ends by itself, and returns how it ended and what it printed on standard error last.
+///
+/// # Errors
+/// When it can't be started.
+pub async fn run_to_end(launch: &Launch, log: &Path) -> Result<(ExitStatus, String)> {
     let process = Process::spawn(launch, log).with_context(|| format!("{:?}", launch.arguments))?;
     let status = process.ended(RUN_TIMEOUT).await;
     Ok((status, log_tail(log)))

@@ -15,7 +15,11 @@ use tonic_reflection::pb::{v1, v1alpha};
 fn api(service: &Service) -> &'static [&'static str] {
     match service.name() {
         "command-service" => &["tally.allocation.v1.AllocationCommandService", "tally.orders.v1.OrderCommandService"],
-        "query-service" => &["tally.allocation.v1.AllocationQueryService", "tally.orders.v1.OrderQueryService"],
+        "query-service" => &[
+            "tally.allocation.v1.AllocationQueryService",
+            "tally.events.v1.EventLogService",
+            "tally.orders.v1.OrderQueryService",
+        ],
         _ => &[],
     }
 }

@@ -71,6 +71,8 @@ async fn postgres_goes_away(how: Away) {
     unavailable("a command on what is in memory", async || known.allocate("o1", "LAMP", 5).await).await;
     unavailable("a command on what is not", async || client.allocate("o1", "UNKNOWN", 5).await).await;
     unavailable("an order", async || client.create_order(&NewOrder::of("c-1", &[("LAMP", 1)])).await).await;
+    unavailable("the log of events", async || client.read_stream_backwards("product-LAMP", 1).await).await;
+    unavailable("a subscription", async || client.subscribe(0, 1).await).await;
     until_ready(&tally.command, false).await;
     until_ready(&tally.projector, false).await;
 

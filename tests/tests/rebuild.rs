@@ -9,7 +9,16 @@ use crate::crash::connect;
 use crate::load::Load;
 
 /// All projections.
-const PROJECTIONS: [&str; 6] = ["order", "orders_by_customer", "orders_by_status", "allocations", "stock", "streams"];
+const PROJECTIONS: [&str; 8] = [
+    "order",
+    "orders_by_customer",
+    "orders_by_status",
+    "allocations",
+    "stock",
+    "streams",
+    "order_history",
+    "backorders",
+];
 
 /// Orders of every status, lines of every kind.
 async fn something_of_everything(tally: &Tally) {
@@ -111,7 +120,7 @@ async fn story_8_a_rebuild_under_load_loses_nothing() {
     let load = Load::start(&[connect(&tally)], 4, 100, async || Log::read(&database).await).await;
 
     for (turn, name) in PROJECTIONS.into_iter().enumerate() {
-        load.answered(turn + 1, 8).await;
+        load.answered(turn + 1, PROJECTIONS.len() + 2).await;
         let (status, output) = tally.rebuild(name).await;
         assert!(status.success(), "{name}: {output}");
     }

@@ -4,9 +4,10 @@ use system_tests::client::{Allocation, Date, Line, ReadAfter, TallyClient};
 use tonic::Code;
 
 mod orders;
+mod reads;
 mod stock;
 
-/// The first three are told through every client.
+/// The first three, and the last, are told through every client.
 macro_rules! through {
     ($client:ident) => {
         mod $client {
@@ -28,6 +29,12 @@ macro_rules! through {
             async fn story_3_an_order_has_a_row_for_each_of_its_skus() {
                 let tally = Tally::start().await;
                 super::an_order_has_a_row_for_each_of_its_skus(&tally.$client()).await;
+            }
+
+            #[tokio::test]
+            async fn story_11_what_happened_and_what_waits_can_be_read_and_watched() {
+                let tally = Tally::start().await;
+                super::reads::what_happened_and_what_waits_can_be_read_and_watched(&tally.$client()).await;
             }
         }
     };

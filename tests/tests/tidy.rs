@@ -13,10 +13,14 @@ const LINES_MAX: usize = 450;
 /// Lines in a main.rs.
 const MAIN_LINES_MAX: usize = 30;
 /// Each program, and what it can be told to do.
-const PROGRAMS: [(&str, &[&str]); 3] =
-    [("command-service", &["serve", "migrate"]), ("projector", &[
-        "serve", "status", "rebuild", "promote", "rollback", "pause", "resume", "parked", "explain-lag", "verify", "reshard",
-    ]), ("query-service", &["serve"])];
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("command-service", &["serve", "migrate"]),
+    ("projector", &PROJECTOR_COMMANDS),
+    ("query-service", &["serve"]),
+];
+const PROJECTOR_COMMANDS: [&str; 11] = [
+    "serve", "status", "rebuild", "promote", "rollback", "pause", "resume", "parked", "explain-lag", "verify", "reshard",
+];
 
 /// A file of the repository.
 struct Source {
@@ -188,7 +192,7 @@ fn every_rpc_says_what_it_promises() {
             }
         }
     }
-    assert_eq!(count, 21, "RPCs");
+    assert_eq!(count, 27, "RPCs");
 }
 
 /// What a program says of itself.

@@ -5,7 +5,8 @@ use anyhow::Result;
 use tally_api::allocation::v1::allocation_command_service_server::{
     AllocationCommandService, AllocationCommandServiceServer, SERVICE_NAME,
 };
-use tally_runtime::{Readiness, bind, serve, stop_signal};
+use tally_api::stored::orders::v1::order_query_service_server::{OrderQueryService, OrderQueryServiceServer};
+use tally_runtime::{PortArgs, Readiness, bind, serve, stop_signal};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::{Server, server::TcpIncoming};
@@ -18,15 +19,25 @@ pub(super) async fn serve_as_tally(service: impl AllocationCommandService) -> Re
     let routes = Routes::new(AllocationCommandServiceServer::new(service));
     let readiness = Readiness::default();
     readiness.set(true);
-    serve(bind(ANYWHERE).await?, routes, &[SERVICE_NAME], readiness, DRAIN_TIMEOUT, stop_signal()?).await
+    serve(
+        bind(ANYWHERE, &PortArgs::default()).await?,
+        routes,
+        &[SERVICE_NAME],
+        readiness,
+        DRAIN_TIMEOUT,
+        stop_signal()?,
+    )
+    .await
 }
 
 /// tonic and nothing around it.
 #[allow(clippy::print_stdout, reason = "the one line that says where it listens")]
-pub(super) async fn serve_bare(service: impl AllocationCommandService) -> Result<()> {
+pub(super) async fn serve_bare(commands: impl AllocationCommandService, queries: impl OrderQueryService) -> Result<()> {
     let listener = TcpListener::bind(ANYWHERE).await?;
     println!("listening on {}", listener.local_addr()?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = Server::builder().add_service(AllocationCommandServiceServer::new(service));
+    let server = Server::builder()
+        .add_service(AllocationCommandServiceServer::new(commands))
+        .add_service(OrderQueryServiceServer::new(queries));
     Ok(server.serve_with_incoming_shutdown(incoming, stop_signal()?).await?)
 }

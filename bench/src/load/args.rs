@@ -30,6 +30,26 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value = "SKU-", value_name = "TEXT")]
     pub(super) sku_prefix: String,
 
+    /// Reads are of this many orders, chosen at random
+    #[arg(long, default_value_t = 1_000_000, value_name = "COUNT")]
+    pub(super) orders: u64,
+
+    /// What reads must have seen: the token of a receipt or of an answer
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+
+    /// Where to read what was written
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) query_target: Option<SocketAddr>,
+
+    /// The Redis whose bells tell what is visible
+    #[arg(long, value_name = "URL")]
+    pub(super) redis_url: Option<String>,
+
+    /// The log whose read model is there
+    #[arg(long, value_name = "NAME")]
+    pub(super) log: Option<String>,
+
     /// Send exactly this many, each once, instead of for a time
     #[arg(long, value_name = "COUNT")]
     pub(super) count: Option<u64>,
@@ -64,6 +84,10 @@ pub(super) enum Command {
     Allocate,
     /// An order of three lines
     CreateOrder,
+    /// One order
+    GetOrder,
+    /// As Allocate; of every tenth it is measured when it is visible, and when it can be read
+    AllocateAndRead,
 }
 
 impl LoadArgs {

@@ -1,13 +1,16 @@
 //! What is called, and whether what comes back is really a success.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use tally_api::allocation::v1::{AllocateResponse, CreateBatchResponse, LineOutcome, LineStatus};
 use tally_api::consistency::v1::Receipt;
-use tally_api::orders::v1::CreateOrderResponse;
+use tally_api::orders::v1::{CreateOrderResponse, GetOrderResponse};
 
 use super::args::{Command, LoadArgs};
 use super::commands::Commands;
 use super::connection::Connection;
+use super::reader::Reader;
 
 /// Calls over one connection; clones share it.
 #[derive(Clone, Debug)]
@@ -15,6 +18,7 @@ pub(super) struct Caller {
     command: Command,
     commands: Commands,
     connection: Connection,
+    reader: Option<Reader>,
     refusals: bool,
 }
 
@@ -22,10 +26,19 @@ pub(super) struct Caller {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Reply {
     Success,
+    /// It is not one of those that are measured.
+    Unmeasured,
+    /// How long after it was acknowledged it was visible, and how long it took until it could be read.
+    Visible {
+        visible: Duration,
+        read: Duration,
+    },
     /// For too much load, where that is taken for an answer.
     Refused,
 }
 
+/// Of so many commands one is read, so that the reads are not the load.
+const READ_EVERY: u64 = 10;
 /// How the server says that it has too much to do.
 const RESOURCE_EXHAUSTED: &str = "code 8:";
 
@@ -36,6 +49,12 @@ impl Caller {
             Command::CreateBatch => "tally.allocation.v1.AllocationCommandService/CreateBatch",
             Command::Allocate => "tally.allocation.v1.AllocationCommandService/Allocate",
             Command::CreateOrder => "tally.orders.v1.OrderCommandService/CreateOrder",
+            Command::GetOrder => "tally.orders.v1.OrderQueryService/GetOrder",
+            Command::AllocateAndRead => "tally.allocation.v1.AllocationCommandService/Allocate",
+        };
+        let reader = match args.command {
+            Command::AllocateAndRead => Some(Reader::connect(args).await?),
+            _ => None,
         };
         let mut callers = Vec::new();
         for target in args.targets.iter().cycle().take(args.connections.max(args.targets.len())) {
@@ -44,6 +63,7 @@ impl Caller {
                 command: args.command,
                 commands: Commands::new(args),
                 connection,
+                reader: reader.clone(),
                 refusals: args.refusals,
             });
         }
@@ -53,29 +73,50 @@ impl Caller {
     /// Sends command `number`. An answer that isn't what was asked for is an error, as one of the server's would be.
     pub(super) async fn call(&self, number: u64) -> Result<Reply, String> {
         match self.succeed(number).await {
-            Ok(()) => Ok(Reply::Success),
+            Ok(reply) => Ok(reply),
             Err(error) if self.refusals && error.starts_with(RESOURCE_EXHAUSTED) => Ok(Reply::Refused),
             Err(error) => Err(error),
         }
     }
 
-    async fn succeed(&self, number: u64) -> Result<(), String> {
+    async fn succeed(&self, number: u64) -> Result<Reply, String> {
         match self.command {
             Command::CreateBatch => {
                 let answer: CreateBatchResponse = self.connection.call(&self.commands.create_batch(number)).await?;
-                has_receipt(&answer.receipt)
+                has_receipt(&answer.receipt)?;
             }
             Command::Allocate => {
                 let answer: AllocateResponse = self.connection.call(&self.commands.allocate(number)).await?;
                 has_receipt(&answer.receipt)?;
-                all_allocated(answer.line.as_slice())
+                all_allocated(answer.line.as_slice())?;
+            }
+            Command::AllocateAndRead => {
+                let answer: AllocateResponse = self.connection.call(&self.commands.allocate(number)).await?;
+                all_allocated(answer.line.as_slice())?;
+                let receipt = answer.receipt.ok_or("an answer without a receipt")?;
+                return match &self.reader {
+                    Some(reader) if number % READ_EVERY == 0 => {
+                        let request = self.commands.get_allocations(number, receipt.token);
+                        reader.until_visible(receipt.position.unsigned_abs(), &request).await
+                    }
+                    Some(_) | None => Ok(Reply::Unmeasured),
+                };
+            }
+            Command::GetOrder => {
+                let request = self.commands.get_order();
+                let answer: GetOrderResponse = self.connection.call(&request).await?;
+                let order = answer.order.ok_or("an answer without an order")?;
+                if order.order_id != request.order_id {
+                    return Err("another order than was asked for".to_owned());
+                }
             }
             Command::CreateOrder => {
                 let answer: CreateOrderResponse = self.connection.call(&self.commands.create_order(number)).await?;
                 has_receipt(&answer.receipt)?;
-                all_allocated(&answer.lines)
+                all_allocated(&answer.lines)?;
             }
         }
+        Ok(Reply::Success)
     }
 }
 

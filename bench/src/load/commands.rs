@@ -2,12 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tally_api::allocation::v1::{AllocateRequest, CreateBatchRequest};
+use tally_api::allocation::v1::{AllocateRequest, CreateBatchRequest, GetAllocationsRequest};
+use tally_api::consistency::v1::{OnTimeout, ReadAfter, read_after};
 use tally_api::google::r#type::{Money, PostalAddress};
-use tally_api::orders::v1::{CreateOrderRequest, Item};
+use tally_api::orders::v1::{CreateOrderRequest, GetOrderRequest, Item};
 use uuid::{Builder, Uuid};
 
 use super::args::LoadArgs;
+use crate::orders_log::order_id;
 
 /// Pieces in each batch: more than a run can take, so that no line is ever backordered.
 const BATCH_QUANTITY: i32 = 1_000_000;
@@ -20,11 +22,19 @@ pub(super) struct Commands {
     skus: u64,
     sku_prefix: String,
     random_ids: bool,
+    orders: u64,
+    read_after: Option<ReadAfter>,
 }
 
 impl Commands {
     pub(super) fn new(args: &LoadArgs) -> Self {
-        Self { skus: args.skus.max(1), sku_prefix: args.sku_prefix.clone(), random_ids: args.random_ids }
+        Self {
+            skus: args.skus.max(1),
+            sku_prefix: args.sku_prefix.clone(),
+            random_ids: args.random_ids,
+            orders: args.orders.max(1),
+            read_after: args.token.clone().map(after_token),
+        }
     }
 
     fn sku(&self, number: u64) -> String {
@@ -57,6 +67,16 @@ impl Commands {
         }
     }
 
+    /// Any of the orders.
+    pub(super) fn get_order(&self) -> GetOrderRequest {
+        GetOrderRequest { order_id: order_id(fastrand::u64(..self.orders)), read_after: self.read_after.clone() }
+    }
+
+    /// What command `number` left, once it is visible.
+    pub(super) fn get_allocations(&self, number: u64, token: String) -> GetAllocationsRequest {
+        GetAllocationsRequest { order_id: format!("web-{number}"), read_after: Some(after_token(token)) }
+    }
+
     /// Three SKUs that follow each other from any of them on: an order has each SKU once.
     pub(super) fn create_order(&self, number: u64) -> CreateOrderRequest {
         let first = fastrand::u64(..self.skus);
@@ -67,6 +87,14 @@ impl Commands {
             shipping_address: Some(address()),
             ..CreateOrderRequest::default()
         }
+    }
+}
+
+fn after_token(token: String) -> ReadAfter {
+    ReadAfter {
+        after: Some(read_after::After::Token(token)),
+        on_timeout: OnTimeout::Fail.into(),
+        ..ReadAfter::default()
     }
 }
 
@@ -101,7 +129,7 @@ mod tests {
     use super::*;
 
     fn commands(skus: u64) -> Commands {
-        Commands { skus, sku_prefix: "SKU-".to_owned(), random_ids: false }
+        Commands { skus, sku_prefix: "SKU-".to_owned(), random_ids: false, orders: 1, read_after: None }
     }
 
     #[test]

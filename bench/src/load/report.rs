@@ -27,6 +27,9 @@ pub(crate) struct LoadReport {
     /// How long those took.
     #[serde(default)]
     pub(crate) refused_us: Percentiles,
+    /// How long it took until what was written could be read, where that is measured.
+    #[serde(default)]
+    pub(crate) read_us: Percentiles,
     /// How often each error came, by code and message. A load without any is the only one that is worth something.
     pub(crate) errors: BTreeMap<String, u64>,
 }
@@ -68,6 +71,10 @@ pub(super) struct Answer {
     pub(super) latency: Duration,
     /// Refused for too much load.
     pub(super) refused: bool,
+    /// Its latency is not looked at.
+    pub(super) unmeasured: bool,
+    /// How long it took until it could be read, where `latency` is how long it took until it was visible.
+    pub(super) read: Option<Duration>,
 }
 
 /// What one sender saw.
@@ -90,6 +97,7 @@ impl Seen {
 pub(super) fn sum_up(seen: &[Seen], warm_up: Duration, measure: Duration) -> Result<LoadReport> {
     let mut histogram = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
     let mut refusals = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
+    let mut reads = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
     let mut report = LoadReport { measured_seconds: measure.as_secs_f64(), ..LoadReport::default() };
     for answer in seen.iter().flat_map(|seen| &seen.answers) {
         let counts = (warm_up..warm_up + measure).contains(&answer.came_at);
@@ -101,7 +109,12 @@ pub(super) fn sum_up(seen: &[Seen], warm_up: Duration, measure: Duration) -> Res
             report.acknowledged += 1;
             if counts {
                 report.measured += 1;
-                histogram.record(latency)?;
+                if !answer.unmeasured {
+                    histogram.record(latency)?;
+                }
+                if let Some(read) = answer.read {
+                    reads.record(u64::try_from(read.as_nanos())?)?;
+                }
             }
         }
     }
@@ -110,6 +123,7 @@ pub(super) fn sum_up(seen: &[Seen], warm_up: Duration, measure: Duration) -> Res
     }
     report.latency_us = Percentiles::of(&histogram);
     report.refused_us = Percentiles::of(&refusals);
+    report.read_us = Percentiles::of(&reads);
     Ok(report)
 }
 
@@ -122,6 +136,8 @@ mod tests {
             came_at: Duration::from_millis(came_at_ms),
             latency: Duration::from_micros(latency_us),
             refused: false,
+            unmeasured: false,
+            read: None,
         }
     }
 

@@ -87,7 +87,13 @@ async fn open_loop(callers: &[Caller], schedule: Schedule, began: Instant, end: 
 
 /// `from` is when its latency begins.
 async fn answered(caller: &Caller, number: u64, began: Instant, from: Instant) -> Result<Answer, String> {
-    let refused = caller.call(number).await? == Reply::Refused;
+    let reply = caller.call(number).await?;
     let now = Instant::now();
-    Ok(Answer { came_at: now - began, latency: now - from, refused })
+    let answer = Answer { came_at: now - began, latency: now - from, refused: false, unmeasured: false, read: None };
+    Ok(match reply {
+        Reply::Success => answer,
+        Reply::Refused => Answer { refused: true, ..answer },
+        Reply::Unmeasured => Answer { unmeasured: true, ..answer },
+        Reply::Visible { visible, read } => Answer { latency: visible, read: Some(read), ..answer },
+    })
 }

@@ -28,6 +28,8 @@ pub(crate) struct Load {
     random_ids: bool,
     refusals: bool,
     warm_up_ms: Option<u64>,
+    /// Further flags of `bench load`.
+    further: Vec<String>,
 }
 
 impl Load {
@@ -43,6 +45,7 @@ impl Load {
             random_ids: false,
             refusals: false,
             warm_up_ms: None,
+            further: Vec::new(),
         }
     }
 
@@ -91,6 +94,17 @@ impl Load {
         Self { warm_up_ms: Some(warm_up_ms), ..self }
     }
 
+    /// Reads of the first so many orders.
+    pub(crate) fn over_orders(self, orders: u64) -> Self {
+        self.with_flag(format!("--orders={orders}"))
+    }
+
+    /// With one more flag of `bench load`.
+    pub(crate) fn with_flag(mut self, flag: String) -> Self {
+        self.further.push(flag);
+        self
+    }
+
     /// Sent at fixed times.
     pub(crate) fn at_rate(self, per_second: f64) -> Self {
         Self { rate_per_second: Some(per_second), ..self }
@@ -103,6 +117,7 @@ impl Load {
             "create-batch" => 2,
             // The order, and three lines.
             "create-order" => 4,
+            "get-order" => 0,
             _ => 1,
         }
     }
@@ -119,6 +134,7 @@ impl Load {
         flags.extend(self.random_ids.then(|| "--random-ids".to_owned()));
         flags.extend(self.refusals.then(|| "--refusals".to_owned()));
         flags.extend(self.count.map(|count| format!("--count={count}")));
+        flags.extend(self.further.iter().cloned());
         processes::load(targets, &flags).await
     }
 }

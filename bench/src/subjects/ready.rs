@@ -27,6 +27,19 @@ pub(crate) async fn ready(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
+/// Waits until it says that it serves.
+pub(crate) async fn serving(address: SocketAddr) -> Result<()> {
+    let began = Instant::now();
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    while !is_serving(channel.clone()).await? {
+        if began.elapsed() > READY_WITHIN {
+            bail!("it doesn't serve within {READY_WITHIN:?}");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
 async fn is_serving(channel: Channel) -> Result<bool> {
     let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
     Ok(answer.into_inner().status() == ServingStatus::Serving)

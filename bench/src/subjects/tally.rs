@@ -17,7 +17,7 @@ use crate::{cpu, long_log};
 
 pub(crate) const LOG: &str = "bench";
 pub(crate) const DATABASE: &str = "tally";
-const BYTES_PER_MB: f64 = 1e6;
+pub(crate) const BYTES_PER_MB: f64 = 1e6;
 
 /// One replica on an empty log, many SKUs: what most rows compare with.
 pub(crate) async fn spread(stage: &Stage) -> Result<Sample> {
@@ -63,7 +63,10 @@ async fn measured(stage: &Stage, url: &str, replicas: usize, load: Load) -> Resu
     for service in services {
         service.stop().await?;
     }
-    Ok(of_report(&report, cpu_used).with(Quantity::ResidentMb, resident as f64 / BYTES_PER_MB))
+    let events_per_second = report.per_second() * load.events_each() as f64;
+    Ok(of_report(&report, cpu_used)
+        .with(Quantity::EventsPerSecond, events_per_second)
+        .with(Quantity::ResidentMb, resident as f64 / BYTES_PER_MB))
 }
 
 /// What a load's report tells, of whichever server.

@@ -29,6 +29,7 @@ use super::snapshots::Snapshots;
 use super::ticket::Ticket;
 use super::{Failure, Limits};
 use crate::doorbell::Doorbell;
+use crate::metrics::METRICS;
 
 /// Commands taken in at a time before results are looked at again.
 const RECEIVE_MAX: usize = 256;
@@ -168,20 +169,21 @@ impl Actor {
             return;
         }
         let alone = self.holds_left == 0;
-        let new = presumed_new(&ticket.submission.command);
-        if let Some(stream) = new.as_ref().filter(|_| alone) {
-            self.cache.presume_empty(stream);
-        }
+        let new = presumed_new(&ticket.submission.command).filter(|id| !self.cache.contains(id));
         let needed = needed_streams(&ticket.submission.command, &self.cache);
         // What is out of date is loaded when the head is held; only what is not known at all would take too long then.
-        let lacks = |id: &&StreamId| match alone {
-            true => self.cache.get(id).is_none(),
-            false => !self.cache.contains(id) && new.as_ref() != Some(id),
+        let lacks = |id: &&StreamId| {
+            let known = if alone { self.cache.get(id).is_some() } else { self.cache.contains(id) };
+            !known && new.as_ref() != Some(id)
         };
         let lacking: Vec<StreamId> = needed.iter().filter(lacks).cloned().collect();
+        if ticket.loads == 0 {
+            METRICS.cache_hits.inc_by((needed.len() - lacking.len()) as u64);
+            METRICS.cache_misses.inc_by(lacking.len() as u64);
+        }
         if lacking.is_empty() && !self.parked.holds_up(&needed) {
             match alone {
-                true => self.forming.push(decide(&mut self.cache, ticket, needed)),
+                true => self.decide_ahead(ticket, needed, new),
                 false => self.queue.push_back(ticket),
             }
         } else if ticket.loads >= LOADS_PER_COMMAND_MAX {
@@ -196,6 +198,19 @@ impl Actor {
             ticket.loads += u32::from(wanted);
             self.parked.push(ticket, needed);
         }
+    }
+
+    /// Decides without asking whether anything is stored of the stream that is presumed `new`.
+    fn decide_ahead(&mut self, ticket: Ticket, needed: Vec<StreamId>, new: Option<StreamId>) {
+        if let Some(id) = &new {
+            self.cache.presume_empty(id);
+        }
+        let decided = decide(&mut self.cache, ticket, needed);
+        if let (Some(id), 0) = (&new, event_count(&decided)) {
+            // No append will find out: whoever needs it next has to look.
+            self.cache.distrust(id);
+        }
+        self.forming.push(decided);
     }
 
     /// Sends what there is to send, if nothing is under way.
@@ -245,6 +260,9 @@ impl Actor {
             self.snapshots.write(due);
         }
         self.cache.evict();
+        let (streams, bytes) = self.cache.size();
+        METRICS.cache_streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+        METRICS.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     fn batch_landed(&mut self, Settled { decided, result }: Settled) {
@@ -260,6 +278,7 @@ impl Actor {
                 self.conclude(decided, checked);
             }
             Err(append::Error::Conflict) => {
+                METRICS.conflicts.inc();
                 self.repeated = true;
                 self.hold_from_now_on();
                 self.requeue(decided);
@@ -282,6 +301,7 @@ impl Actor {
 
     /// Takes decisions back; their commands come before those that wait already.
     fn requeue(&mut self, decided: Vec<Decided>) {
+        METRICS.decided_again.inc_by(decided.len() as u64);
         for decided in decided.into_iter().rev() {
             self.queue.push_front(undo(&mut self.cache, decided));
         }

@@ -112,10 +112,8 @@ impl StateCache {
 
     /// Takes a stream to be empty that isn't loaded; the append finds out if it is not.
     pub(super) fn presume_empty(&mut self, id: &StreamId) {
-        if !self.entries.contains(id) {
-            let entry = Entry { presumed: true, freshness: self.freshness, ..Entry::new(StreamState::empty(id), 0, 0) };
-            self.insert(id.clone(), entry);
-        }
+        let entry = Entry { presumed: true, freshness: self.freshness, ..Entry::new(StreamState::empty(id), 0, 0) };
+        self.insert(id.clone(), entry);
     }
 
     fn insert(&mut self, id: StreamId, mut entry: Entry) {
@@ -128,7 +126,6 @@ impl StateCache {
 
     /// Applies a new event and gives the version that it has.
     pub(super) fn apply(&mut self, id: &StreamId, event: &Event) -> u64 {
-        self.presume_empty(id);
         let Some(entry) = self.entries.get_mut(id) else { return 0 };
         entry.uncommitted.push_back(entry.state.evolve(event));
         entry.version += 1;
@@ -209,6 +206,11 @@ impl StateCache {
                 Some(_) | None => return,
             }
         }
+    }
+
+    /// How many streams there are, and the bytes that they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
     }
 
     /// Marks a stream as used.

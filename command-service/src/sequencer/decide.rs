@@ -1,6 +1,7 @@
 //! Deciding one command on what the cache holds.
 
-use tally_domain::{Command, Event, StreamId};
+use tally_domain::order::Order;
+use tally_domain::{Command, Event, States, StreamId, StreamState};
 
 use super::Failure;
 use super::cache::StateCache;
@@ -39,7 +40,11 @@ pub(super) struct NumberedEvent {
 /// Decides on the newest state and applies the outcome to it, unless the caller only asked. All of the streams that are `needed` must be
 /// in the cache.
 pub(super) fn decide(cache: &mut StateCache, ticket: Ticket, needed: Vec<StreamId>) -> Decided {
-    let decision = tally_domain::decide(&ticket.submission.command, cache);
+    let is_theirs = match &ticket.submission.customer_id {
+        Some(customer_id) => touches_only(cache, &ticket.submission.command, customer_id),
+        None => true,
+    };
+    let decision = is_theirs.then(|| tally_domain::decide(&ticket.submission.command, cache));
     for id in &needed {
         cache.touch(id);
     }
@@ -50,8 +55,9 @@ pub(super) fn decide(cache: &mut StateCache, ticket: Ticket, needed: Vec<StreamI
     let basis = basis.collect();
 
     let verdict = match decision {
-        Err(rejection) => Verdict::Refused(Failure::Rejected(rejection)),
-        Ok(decision) => {
+        None => Verdict::Refused(Failure::NotYours),
+        Some(Err(rejection)) => Verdict::Refused(Failure::Rejected(rejection)),
+        Some(Ok(decision)) => {
             let actual = cache.version(&decision.stream);
             match ticket.submission.expected_version {
                 Some(expected) if expected != actual => {
@@ -77,6 +83,28 @@ pub(super) fn decide(cache: &mut StateCache, ticket: Ticket, needed: Vec<StreamI
         }
     };
     Decided { ticket, verdict, basis }
+}
+
+/// Whether a command is about orders of this customer alone. An order that isn't there is nobody's: what follows says that it isn't.
+fn touches_only(cache: &StateCache, command: &Command, customer_id: &str) -> bool {
+    let owner = |order_id: &str| match cache.get(&StreamId::Order(order_id.to_owned())) {
+        Some(StreamState::Order(order)) => order.customer_id().map(str::to_owned),
+        Some(StreamState::Product(_) | StreamState::Batch(_)) | None => None,
+    };
+    let is_absent = |order_id: &str| {
+        matches!(cache.get(&StreamId::Order(order_id.to_owned())), Some(StreamState::Order(Order::Absent)))
+    };
+    match command {
+        Command::CreateOrder { customer_id: of, .. } => of == customer_id,
+        Command::CancelOrder { order_id, .. } | Command::ShipOrder { order_id } => {
+            owner(order_id).as_deref() == Some(customer_id) || is_absent(order_id)
+        }
+        // Whose an order is that another system keeps, nobody knows here.
+        Command::Allocate { order_id, .. } | Command::Deallocate { order_id, .. } => {
+            owner(order_id).as_deref() == Some(customer_id)
+        }
+        Command::CreateBatch { .. } | Command::ReceiveBatch { .. } | Command::ChangeBatchQuantity { .. } => false,
+    }
 }
 
 /// The stream that a command is about to begin and that need not be loaded for it: should it exist, the append is refused and the command

@@ -12,11 +12,18 @@ use super::{Failure, Submission};
 struct Content<'a> {
     command: &'a Command,
     expected_version: Option<u64>,
+    /// Who may touch one customer's things alone must not get the outcome of a command that touched another's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound_to: Option<&'a str>,
 }
 
 /// SHA-256 over the content as JSON, and how many bytes that is.
 pub(super) fn of(submission: &Submission) -> Result<([u8; 32], usize), Failure> {
-    let content = Content { command: &submission.command, expected_version: submission.expected_version };
+    let content = Content {
+        command: &submission.command,
+        expected_version: submission.expected_version,
+        bound_to: submission.customer_id.as_deref(),
+    };
     let json = serde_json::to_vec(&content).map_err(|error| {
         tracing::error!(%error, "a command can't be encoded");
         Failure::Internal

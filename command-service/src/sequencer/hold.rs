@@ -12,6 +12,7 @@ use super::decide::Decided;
 use super::fold::{self, LoadedStreams};
 use super::settle::{Checked, Settled, said_only, to_batch};
 use super::ticket::Ticket;
+use crate::metrics::METRICS;
 
 /// Events of other processes that are read while the head is held. With more, every stream is asked for what it lacks when it is needed.
 const CATCH_UP_EVENTS_MAX: u64 = 8_192;
@@ -76,7 +77,11 @@ pub(super) async fn settle(exclusive: ExclusiveAppend, decided: Vec<Decided>) ->
 
 async fn append_and_check(mut exclusive: ExclusiveAppend, decided: &[Decided]) -> Result<Checked, append::Error> {
     let known = known(&mut exclusive, &said_only(decided).1).await?;
-    let appended = Some(exclusive.append(to_batch(decided)).await?);
+    let batch = to_batch(decided);
+    METRICS.batch(&batch);
+    let commit = METRICS.commit_seconds.start_timer();
+    let appended = Some(exclusive.append(batch).await?);
+    commit.observe_duration();
     Ok(Checked { appended, stale: HashSet::new(), known })
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::ticket::{Reply, Ticket};
 use super::{Failure, Outcome};
+use crate::metrics::METRICS;
 
 /// An outcome with more events than this isn't worth the memory: a repetition of it is found in the log.
 const OUTCOME_EVENTS_MAX: usize = 16;
@@ -50,12 +51,16 @@ impl RecentCommands {
         }
         let id = ticket.submission.command_id;
         if let Some(answered) = self.answered.get(&id) {
+            METRICS.repeated.inc();
             let same = answered.content_hash == ticket.content_hash;
             ticket.reply.send(if same { Ok(answered.outcome.clone()) } else { Err(Failure::CommandIdReused) });
             return None;
         }
         match self.under_way.get_mut(&id) {
-            Some(first) if first.content_hash == ticket.content_hash => first.followers.push(ticket.reply),
+            Some(first) if first.content_hash == ticket.content_hash => {
+                METRICS.repeated.inc();
+                first.followers.push(ticket.reply);
+            }
             Some(_) => ticket.reply.send(Err(Failure::CommandIdReused)),
             None => {
                 let first = UnderWay { content_hash: ticket.content_hash, followers: Vec::new() };
@@ -116,19 +121,22 @@ mod tests {
     use tokio::sync::{Semaphore, oneshot};
 
     use super::*;
+    use crate::metrics::InFlight;
     use crate::sequencer::Submission;
     use crate::sequencer::ticket::Accepted;
 
     fn ticket(command_id: Uuid, content_bytes: usize) -> Ticket {
         let permits = Arc::new(Semaphore::new(2));
         let permit = || Arc::clone(&permits).try_acquire_owned().expect("a permit");
-        let reply = Reply { answer: oneshot::channel().0, _permits: [permit(), permit()] };
+        let reply =
+            Reply { answer: oneshot::channel().0, _permits: [permit(), permit()], _in_flight: InFlight::begin() };
         let submission = Submission {
             command: Command::ReceiveBatch { batch_ref: "b-1".to_owned() },
             command_id,
             repeatable: true,
             expected_version: None,
             validate_only: false,
+            customer_id: None,
             metadata: Metadata::default(),
             deadline: Instant::now(),
         };

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::decide::{Decided, Verdict};
 use super::replay;
+use crate::metrics::METRICS;
 
 /// A batch that came back.
 #[derive(Debug)]
@@ -39,7 +40,10 @@ async fn append_and_check(store: &AppendStore, decided: &[Decided]) -> Result<Ch
     let batch = to_batch(decided);
     let mut checked = Checked::default();
     if !batch.commands.is_empty() {
+        METRICS.batch(&batch);
+        let commit = METRICS.commit_seconds.start_timer();
         checked.appended = Some(store.append(batch).await?);
+        commit.observe_duration();
     }
     let (witnesses, ids) = said_only(decided);
     if !witnesses.is_empty() {

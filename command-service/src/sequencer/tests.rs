@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tally_domain::{Command, Event, Item, Money, PostalAddress, SNAPSHOT_FORMAT, StreamId, product};
+use tally_domain::{Command, Event, Item, Money, PostalAddress, Rejection, SNAPSHOT_FORMAT, StreamId, product};
 use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, Metadata, NewCommand, NewEvent, migrate};
 use uuid::Uuid;
 
@@ -96,6 +96,7 @@ fn submission(command: Command) -> Submission {
         repeatable: false,
         expected_version: None,
         validate_only: false,
+        customer_id: None,
         metadata: Metadata::default(),
         deadline: Instant::now() + DEADLINE,
     }
@@ -110,10 +111,14 @@ fn create_batch(sku: &str, quantity: u32) -> Command {
 }
 
 fn create_order(skus: &[&str]) -> Command {
+    create_order_as(&Uuid::now_v7().to_string(), skus)
+}
+
+fn create_order_as(order_id: &str, skus: &[&str]) -> Command {
     let unit_price = Money { currency_code: "EUR".to_owned(), units: 1, nanos: 0 };
     let item = |sku: &&str| Item { sku: (*sku).to_owned(), quantity: 1, unit_price: unit_price.clone() };
     Command::CreateOrder {
-        order_id: Uuid::now_v7().to_string(),
+        order_id: order_id.to_owned(),
         customer_id: "c-1".to_owned(),
         items: skus.iter().map(item).collect(),
         shipping_address: Box::new(PostalAddress { region_code: "DE".to_owned(), ..PostalAddress::default() }),

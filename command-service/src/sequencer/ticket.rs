@@ -3,12 +3,14 @@
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Failure, Outcome, Submission};
+use crate::metrics::InFlight;
 
 /// Where an answer goes. The permits are given back with the answer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) answer: oneshot::Sender<Result<Outcome, Failure>>,
     pub(super) _permits: [OwnedSemaphorePermit; 2],
+    pub(super) _in_flight: InFlight,
 }
 
 impl Reply {

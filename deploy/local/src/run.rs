@@ -68,7 +68,8 @@ impl Started {
 }
 
 async fn start_and_watch(screen: &Screen, args: &RunArgs, data: &DataFolder, started: &mut Started) -> Result<()> {
-    let needed = Needed { postgres: args.database_url.is_none(), redis: args.redis_url.is_none(), python: false };
+    let (postgres, redis) = (args.database_url.is_none(), args.redis_url.is_none());
+    let needed = Needed { postgres, redis, python: false, promtool: false };
     install::install_missing(screen, needed).await?;
     let programs = match &args.programs {
         Some(folder) => folder.clone(),

@@ -13,12 +13,14 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::ServerUser;
 use crate::user::run_as;
 
 const SCRIPT: &str = include_str!("guard.sh");
+/// What a server of Tally's prints before its address.
+const ANNOUNCEMENT: &str = "listening on ";
 
 /// A program to run under a guard. It gets a process group of its own, so that a terminal's Ctrl-C doesn't reach it.
 #[derive(Debug)]
@@ -102,6 +104,24 @@ impl Guarded {
     /// The program's standard output, once.
     pub fn take_stdout(&self) -> Option<BufReader<ChildStdout>> {
         self.stdout.lock().ok()?.take()
+    }
+
+    /// What the program says after `listening on`, once. The pipe is read to its end, whatever comes: nobody must die of a full or
+    /// closed standard output.
+    pub fn announced_address(&self) -> Option<oneshot::Receiver<String>> {
+        let output = self.take_stdout()?;
+        let (found, address) = oneshot::channel();
+        thread::spawn(move || {
+            let mut found = Some(found);
+            for line in output.lines().map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix(ANNOUNCEMENT)
+                    && let Some(found) = found.take()
+                {
+                    let _ = found.send(address.to_owned());
+                }
+            }
+        });
+        Some(address)
     }
 
     /// The program has not ended yet.

@@ -79,6 +79,7 @@ fn history() -> Vec<Given> {
         created("o3", "c2", &[("sku", 1)]).of_stream("order-o3", 1),
         allocated("o3", "sku", "b1", 1).of_stream("product-sku", 8),
         quantity_changed("b1", 3).of_stream("product-sku", 9),
+        out_of_stock("x2", "sku", 99).of_stream("product-sku", 10),
     ];
     events.into_iter().zip(1..).map(|(event, position)| event.at(position)).collect()
 }
@@ -139,7 +140,7 @@ fn each_projection_declares_the_types_that_it_handles() {
             .map(|event| event.recorded().event_type)
             .collect();
         let declared: &[&str] = match projection.name() {
-            "order" => {
+            "order" | "order_history" => {
                 &["OrderCreated", "OrderCancelled", "OrderShipped", "Allocated", "Deallocated", "OutOfStock", "Shipped"]
             }
             "orders_by_customer" | "orders_by_status" => &["OrderCreated", "OrderCancelled", "OrderShipped"],
@@ -153,6 +154,8 @@ fn each_projection_declares_the_types_that_it_handles() {
                 "OutOfStock",
                 "Shipped",
             ],
+            // Of Allocated and Deallocated those of lines that waited.
+            "backorders" => &["Deallocated", "OutOfStock"],
             "streams" => &all_types,
             name => panic!("{name}"),
         };
@@ -177,7 +180,7 @@ fn an_event_of_a_type_that_nobody_knows_is_taken_by_all_that_may_have_to_know_it
     let unknown = cancelled("o1").of_stream("order-o1", 2).unreadable("OrderAmended").recorded();
     let concerned: Vec<_> =
         all().iter().filter(|p| p.concern(&unknown) != Concern::Nothing).map(|p| p.name()).collect();
-    assert_eq!(concerned, ["order", "orders_by_customer", "orders_by_status", "streams"]);
+    assert_eq!(concerned, ["order", "orders_by_customer", "orders_by_status", "streams", "order_history"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tally_read_model::{BuildId, Unit};
 use super::world::{Fault, NAME, Redis, SHARDS, World, fold};
 use crate::conduct::Conductor;
 use crate::replicas::{member, tend};
-use crate::step::Stepper;
+use crate::step::{Observer, Stepper};
 use crate::stores::{Log, Views};
 use crate::work::{BatchLimits, Surroundings, Turn, Work};
 
@@ -94,6 +94,7 @@ async fn process(world: Arc<World>, clock: Arc<Clock>, name: String) {
                     log: Arc::clone(&world) as Arc<dyn Log>,
                     views: Arc::clone(&world) as Arc<dyn Views>,
                     member: name.clone(),
+                    observer: Observer { read: |_, _| {}, applied: |_, _, _| {} },
                 };
                 Work::new(stepper, Arc::clone(&clock) as _, BatchLimits { live: 2, rebuild: 3 })
             });

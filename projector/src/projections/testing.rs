@@ -3,6 +3,7 @@
 use tally_domain::order::Event as OrderEvent;
 use tally_domain::product::Event as ProductEvent;
 use tally_domain::{Date, Event, Item, Money, PostalAddress, StoredEventError};
+use tally_event_store::Metadata;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -65,6 +66,8 @@ impl Given {
             version: self.version,
             command_id: self.command_id,
             recorded_at: OffsetDateTime::from_unix_timestamp(self.position as i64).unwrap(),
+            metadata: Metadata::default(),
+            trace: None,
             event_type: self.event_type.clone(),
             event: self.event.clone(),
             named: Named::default(),

@@ -7,6 +7,7 @@ mod following;
 mod history;
 mod losses;
 mod outages;
+mod outward;
 mod parked;
 mod process;
 mod rebuilds;

@@ -60,7 +60,7 @@ async fn an_event_that_cannot_be_read_is_parked_its_view_says_so_and_after_a_ret
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
 
     f.as_owner("UPDATE events SET payload = replace(payload, '\"quantitee\"', '\"quantity\"')").await;
-    for name in ["stock", "order", "allocations"] {
+    for name in ["stock", "order", "allocations", "order_history", "backorders"] {
         while let Some(event) = parked(&projector, name).await.first() {
             let retry = RetryParkedEventRequest { projection: name.into(), position: event.position };
             let retried = admin.retry_parked_event(retry).await.unwrap().into_inner();
@@ -81,13 +81,13 @@ async fn an_event_of_a_type_that_nobody_knows_is_parked_where_it_may_matter() {
     f.as_owner("UPDATE events SET event_type = 'OrderAmended' WHERE stream_id LIKE 'order-%' AND position = (SELECT max(position) FROM events WHERE stream_id LIKE 'order-%')").await;
     let projector = f.projector(&[]).await;
     f.projected(f.head).await;
-    for name in ["order", "orders_by_customer", "orders_by_status"] {
+    for name in ["order", "orders_by_customer", "orders_by_status", "order_history"] {
         let events = parked(&projector, name).await;
         let first = events.iter().find(|event| !event.waits_behind).unwrap_or_else(|| panic!("{name}"));
         assert_eq!(first.event_type, "OrderAmended");
         assert!(first.reason.contains("OrderAmended"), "{}", first.reason);
     }
-    for name in ["stock", "allocations", "streams"] {
+    for name in ["stock", "allocations", "streams", "backorders"] {
         assert_eq!(parked(&projector, name).await, [], "{name}");
     }
     eventually("it is counted", async || {

@@ -7,7 +7,7 @@ use projector::{App, Part, State, Status};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use sqlx::{Connection, PgConnection};
-use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, migrate};
+use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, ReadOptions, ReadStore, StoredEvent, migrate};
 use tally_read_model::{Options, ReadModel, Unit, Writer, projections};
 use tally_runtime::CommonArgs;
 use tally_servers::{Postgres, Redis, fresh_database, test_redis, unique_log_name};
@@ -105,6 +105,13 @@ impl Fixture {
     pub(crate) async fn append(&mut self, batch: Batch) -> u64 {
         self.head = self.store.append(batch).await.unwrap().last_position;
         self.head
+    }
+
+    /// The whole log as it is stored.
+    pub(crate) async fn read_log(&self) -> Vec<StoredEvent> {
+        let log: LogName = self.log.parse().unwrap();
+        let store = ReadStore::connect(&self.database_url, &log, ReadOptions::default()).await.unwrap();
+        store.read_after(0, usize::MAX).await.unwrap()
     }
 
     pub(crate) async fn append_random(&mut self, commands: usize) -> u64 {
@@ -298,6 +305,7 @@ impl Projector {
         let of_name = |part: &Part| match part {
             Part::Log => name == "log",
             Part::Leases => name == "leases",
+            Part::LineEvents => name == "line_events",
             Part::Unit(unit) => unit.projection == name,
         };
         let rank = |state: &State| match state {

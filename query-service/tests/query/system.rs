@@ -10,6 +10,7 @@ use prost::Message;
 use query_service::{App, ServeArgs};
 use tally_api::allocation::v1::allocation_query_service_client::AllocationQueryServiceClient;
 use tally_api::consistency::v1::{OnTimeout, ReadAfter, read_after};
+use tally_api::events::v1::event_log_service_client::EventLogServiceClient;
 use tally_api::orders::v1::order_query_service_client::OrderQueryServiceClient;
 use tally_api::orders::v1::{GetOrderRequest, GetOrderResponse, Order};
 use tally_read_model::{
@@ -45,7 +46,8 @@ struct CommandLine {
 }
 
 pub(crate) struct System {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) events: EventLogServiceClient<Channel>,
     pub(crate) log_id: Uuid,
     pub(crate) writer: Writer,
     pub(crate) orders: OrderQueryServiceClient<Channel>,
@@ -78,6 +80,7 @@ impl System {
         let model = ReadModel::connect(writer_url, log, Options::default()).expect("valid settings");
         Self {
             address,
+            events: EventLogServiceClient::new(channel.clone()),
             log_id,
             writer: model.writer(log_id),
             orders: OrderQueryServiceClient::new(channel.clone()),
@@ -215,6 +218,12 @@ impl System {
 
 fn connect(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy()
+}
+
+/// A connection on which the service can send next to nothing that is not read.
+pub(crate) fn connect_with_small_buffers(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535).connect_lazy()
 }
 
 pub(crate) fn order(version: i64) -> Order {

@@ -57,9 +57,15 @@ pub enum Order {
     /// It may still be changed.
     Open(OpenOrder),
     /// It was called off and holds no stock.
-    Cancelled,
+    Cancelled {
+        /// Whose it is.
+        customer_id: String,
+    },
     /// It has left the warehouse.
-    Shipped,
+    Shipped {
+        /// Whose it is.
+        customer_id: String,
+    },
 }
 
 /// An order that is neither shipped nor cancelled.
@@ -84,8 +90,8 @@ impl Order {
                 customer_id: customer_id.clone(),
                 lines: items.iter().map(|item| Line { sku: item.sku.clone(), quantity: item.quantity }).collect(),
             }),
-            Event::OrderCancelled { .. } => Order::Cancelled,
-            Event::OrderShipped { .. } => Order::Shipped,
+            Event::OrderCancelled { customer_id, .. } => Order::Cancelled { customer_id: customer_id.clone() },
+            Event::OrderShipped { customer_id, .. } => Order::Shipped { customer_id: customer_id.clone() },
             Event::ExternalOrderRegistered { .. } => Order::External,
         };
         std::mem::replace(self, next)
@@ -95,7 +101,17 @@ impl Order {
     pub(crate) fn open_lines(&self) -> &[Line] {
         match self {
             Order::Open(order) => &order.lines,
-            Order::Absent | Order::External | Order::Cancelled | Order::Shipped => &[],
+            Order::Absent | Order::External | Order::Cancelled { .. } | Order::Shipped { .. } => &[],
+        }
+    }
+
+    /// Whose it is; None where Tally keeps no such order.
+    pub fn customer_id(&self) -> Option<&str> {
+        match self {
+            Order::Open(OpenOrder { customer_id, .. })
+            | Order::Cancelled { customer_id }
+            | Order::Shipped { customer_id } => Some(customer_id),
+            Order::Absent | Order::External => None,
         }
     }
 
@@ -104,7 +120,8 @@ impl Order {
             Order::Open(OpenOrder { customer_id, lines }) => {
                 customer_id.len() + lines.iter().map(|line| size_of::<Line>() + line.sku.len()).sum::<usize>()
             }
-            Order::Absent | Order::External | Order::Cancelled | Order::Shipped => 0,
+            Order::Cancelled { customer_id } | Order::Shipped { customer_id } => customer_id.len(),
+            Order::Absent | Order::External => 0,
         }
     }
 }
@@ -126,7 +143,7 @@ impl Order {
                 total: total(items).ok_or(Rejection::TotalOverflow)?,
                 shipping_address: Box::new(shipping_address.clone()),
             }),
-            Order::External | Order::Open(_) | Order::Cancelled | Order::Shipped => {
+            Order::External | Order::Open(_) | Order::Cancelled { .. } | Order::Shipped { .. } => {
                 Err(Rejection::OrderExists { order_id: order_id.to_owned() })
             }
         }
@@ -140,8 +157,8 @@ impl Order {
                 customer_id: order.customer_id.clone(),
                 reason: reason.to_owned(),
             })),
-            Order::Cancelled => Ok(None),
-            Order::Shipped => Err(Rejection::OrderShipped { order_id: order_id.to_owned() }),
+            Order::Cancelled { .. } => Ok(None),
+            Order::Shipped { .. } => Err(Rejection::OrderShipped { order_id: order_id.to_owned() }),
             Order::Absent | Order::External => Err(Rejection::OrderNotFound { order_id: order_id.to_owned() }),
         }
     }
@@ -152,8 +169,8 @@ impl Order {
             Order::Open(order) => {
                 Ok(Some(Event::OrderShipped { order_id: order_id.to_owned(), customer_id: order.customer_id.clone() }))
             }
-            Order::Shipped => Ok(None),
-            Order::Cancelled => Err(Rejection::OrderCancelled { order_id: order_id.to_owned() }),
+            Order::Shipped { .. } => Ok(None),
+            Order::Cancelled { .. } => Err(Rejection::OrderCancelled { order_id: order_id.to_owned() }),
             Order::Absent | Order::External => Err(Rejection::OrderNotFound { order_id: order_id.to_owned() }),
         }
     }
@@ -172,7 +189,7 @@ impl Order {
                 None => Err(Rejection::NotInOrder { order_id: order_id.to_owned(), sku: sku.to_owned() }),
             },
             Order::External => Ok(None),
-            Order::Cancelled | Order::Shipped => self.check_not_closed(order_id).map(|()| None),
+            Order::Cancelled { .. } | Order::Shipped { .. } => self.check_not_closed(order_id).map(|()| None),
         }
     }
 
@@ -180,8 +197,8 @@ impl Order {
     pub(crate) fn check_not_closed(&self, order_id: &str) -> Result<(), Rejection> {
         match self {
             Order::Absent | Order::External | Order::Open(_) => Ok(()),
-            Order::Cancelled => Err(Rejection::OrderCancelled { order_id: order_id.to_owned() }),
-            Order::Shipped => Err(Rejection::OrderShipped { order_id: order_id.to_owned() }),
+            Order::Cancelled { .. } => Err(Rejection::OrderCancelled { order_id: order_id.to_owned() }),
+            Order::Shipped { .. } => Err(Rejection::OrderShipped { order_id: order_id.to_owned() }),
         }
     }
 }

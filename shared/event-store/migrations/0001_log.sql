@@ -75,35 +75,36 @@ CREATE FUNCTION append_batch(
     command_event_counts integer[],
     -- How far into the batch a command's last event is; of one that changed nothing, the least position it may be given.
     command_positions bigint[],
+    -- Empty where no command changed nothing.
     command_stream_ids text[],
     command_versions bigint[],
     command_standing text[],
     guard_stream_ids text[],
-    guard_versions bigint[],
-    OUT first_position bigint,
-    OUT last_position bigint,
-    OUT recorded_at timestamptz
-) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    guard_versions bigint[]
+) RETURNS bigint -- The log's last position.
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     head tid;
+    at timestamptz;
+    before bigint;
+    last bigint;
 BEGIN
     -- The last entry of the index is the row's newest version. While somebody keeps an old snapshot (a backup, a report),
     -- its dead versions stay, a new one with each append, and a plain UPDATE would walk through all of them.
     SELECT log_head.ctid INTO head FROM log_head ORDER BY log_head.singleton DESC LIMIT 1 FOR UPDATE;
-    UPDATE log_head
-    SET position = log_head.position + cardinality(event_versions)
-    WHERE log_head.ctid = head
-    RETURNING log_head.position - cardinality(event_versions) + 1, log_head.position
-    INTO STRICT first_position, last_position;
+    UPDATE log_head SET position = log_head.position + cardinality(event_versions)
+    WHERE log_head.ctid = head RETURNING log_head.position INTO STRICT last;
+    before := last - cardinality(event_versions);
 
     -- Read with the head held, so that times follow positions (as far as the clock does).
-    recorded_at := clock_timestamp();
+    at := clock_timestamp();
 
     -- What was only read has not moved: its version is there (version 0 always is) and the next one is not. Here and below,
     -- scalar subqueries: one probe of an index for each row, whatever the planner thinks of the tables' sizes; and equality
-    -- on the whole key, since a search for the highest version reads a whole page of the index.
+    -- on the whole key, since a search for the highest version reads a whole page of the index. Arrays go in lockstep, and
+    -- in select lists, since in FROM they would be copied into a table first.
     IF cardinality(guard_stream_ids) > 0 THEN
-        PERFORM FROM unnest(guard_stream_ids, guard_versions) AS guard (stream_id, version)
+        PERFORM FROM (SELECT unnest(guard_stream_ids) AS stream_id, unnest(guard_versions) AS version) AS guard
         WHERE guard.version > 0 AND (
             SELECT true FROM events WHERE events.stream_id = guard.stream_id AND events.version = guard.version
         ) IS NULL OR (
@@ -114,16 +115,14 @@ BEGIN
         END IF;
     END IF;
 
-    -- The arrays go in lockstep; in the select list, since in FROM each would be copied into a table first.
     INSERT INTO events (position, version, recorded_at, command_id, stream_id, event_type, payload, metadata)
     SELECT
-        generate_series(first_position, last_position), unnest(event_versions), append_batch.recorded_at,
-        unnest(event_command_ids), unnest(event_stream_ids), unnest(event_types), unnest(event_payloads),
-        unnest(event_metadata);
+        generate_series(before + 1, last), unnest(event_versions), at, unnest(event_command_ids),
+        unnest(event_stream_ids), unnest(event_types), unnest(event_payloads), unnest(event_metadata);
 
     -- A stream's new versions follow each other and its last: the one before each is there now. (That none of them was
     -- there before, the unique key says.)
-    PERFORM FROM unnest(event_stream_ids, event_versions) AS event (stream_id, version)
+    PERFORM FROM (SELECT unnest(event_stream_ids) AS stream_id, unnest(event_versions) AS version) AS event
     WHERE event.version <> 1 AND (
         SELECT true FROM events WHERE events.stream_id = event.stream_id AND events.version = event.version - 1
     ) IS NULL;
@@ -131,12 +130,20 @@ BEGIN
         RAISE EXCEPTION 'a stream is not at the expected version' USING ERRCODE = 'TL001';
     END IF;
 
+    IF cardinality(command_stream_ids) = 0 THEN
+        INSERT INTO commands (command_id, content_hash, recorded_at, event_count, position)
+        SELECT
+            unnest(command_ids), unnest(command_content_hashes), at, unnest(command_event_counts),
+            before + unnest(command_positions);
+        RETURN last;
+    END IF;
+
     -- What a command that changed nothing has found may have been appended by this same batch, at a position that nobody
     -- knew before.
     INSERT INTO commands (command_id, content_hash, recorded_at, event_count, position, stream_id, version, standing)
     SELECT
-        command.command_id, command.content_hash, append_batch.recorded_at, command.event_count,
-        CASE WHEN command.event_count > 0 THEN first_position - 1 + command.position
+        command.command_id, command.content_hash, at, command.event_count,
+        CASE WHEN command.event_count > 0 THEN before + command.position
         ELSE greatest(command.position, (
             SELECT events.position FROM events
             WHERE events.stream_id = command.stream_id AND events.version = command.version
@@ -146,6 +153,7 @@ BEGIN
         command_ids, command_content_hashes, command_event_counts, command_positions,
         command_stream_ids, command_versions, command_standing
     ) AS command (command_id, content_hash, event_count, position, stream_id, version, standing);
+    RETURN last;
 END
 $$;
 

@@ -15,8 +15,7 @@ mod columns;
 
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres, Row};
-use time::OffsetDateTime;
+use sqlx::{PgConnection, Postgres};
 
 use self::columns::Columns;
 use crate::batch::Batch;
@@ -30,8 +29,6 @@ pub struct Appended {
     pub first_position: u64,
     /// The position of the batch's last event; of the log's when it had none.
     pub last_position: u64,
-    /// The time of all events of the batch, by the database's clock.
-    pub recorded_at: OffsetDateTime,
 }
 
 /// Why a batch was not appended.
@@ -67,19 +64,22 @@ impl From<crate::Error> for Error {
     }
 }
 
-const APPEND: &str = "SELECT first_position, last_position, recorded_at
-     FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+const APPEND: &str = "SELECT append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 
 /// Appends on a connection that nobody can take away meanwhile.
 pub(crate) async fn append(connection: &mut PgConnection, batch: &Batch) -> Result<Appended, sqlx::Error> {
+    let statement = statement(Columns::of(batch)?);
     // Without BEGIN, Postgres sends the row first and commits then; sqlx waits for the end of that, failed or not.
-    let row = statement(batch)?.fetch_one(connection).await?;
-    Ok(Appended { first_position: unsigned(&row, 0)?, last_position: unsigned(&row, 1)?, recorded_at: row.try_get(2)? })
+    let row = statement.fetch_one(connection).await?;
+    let last_position = unsigned(&row, 0)?;
+    let event_count: usize = batch.commands.iter().map(|command| command.events.len()).sum();
+    Ok(Appended { first_position: last_position + 1 - event_count as u64, last_position })
 }
 
-fn statement(batch: &Batch) -> Result<Query<'static, Postgres, PgArguments>, sqlx::Error> {
-    let Columns { events, commands, guards } = Columns::of(batch)?;
-    Ok(sqlx::query(APPEND)
+fn statement(Columns { events, commands, guards }: Columns<'_>) -> Query<'static, Postgres, PgArguments> {
+    // Hardly ever: the statement has a shorter way without.
+    let unchanged = if commands.iter().any(|row| row.event_count == 0) { commands.as_slice() } else { &[] };
+    sqlx::query(APPEND)
         .bind(events.iter().map(|row| row.stream_id).bind_iter())
         .bind(events.iter().map(|row| row.version).bind_iter())
         .bind(events.iter().map(|row| row.event_type).bind_iter())
@@ -90,9 +90,9 @@ fn statement(batch: &Batch) -> Result<Query<'static, Postgres, PgArguments>, sql
         .bind(commands.iter().map(|row| row.content_hash).bind_iter())
         .bind(commands.iter().map(|row| row.event_count).bind_iter())
         .bind(commands.iter().map(|row| row.position).bind_iter())
-        .bind(commands.iter().map(|row| row.stream_id).bind_iter())
-        .bind(commands.iter().map(|row| row.version).bind_iter())
-        .bind(commands.iter().map(|row| row.standing).bind_iter())
+        .bind(unchanged.iter().map(|row| row.stream_id).bind_iter())
+        .bind(unchanged.iter().map(|row| row.version).bind_iter())
+        .bind(unchanged.iter().map(|row| row.standing).bind_iter())
         .bind(guards.iter().map(|row| row.stream_id).bind_iter())
-        .bind(guards.iter().map(|row| row.version).bind_iter()))
+        .bind(guards.iter().map(|row| row.version).bind_iter())
 }

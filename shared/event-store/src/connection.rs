@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::log_name::LogName;
+use crate::metrics::{Busy, METRICS};
 
 /// A session unused for longer is asked for a sign of life before it is trusted with a statement, since the outcome of
 /// one that breaks off is unknown.
@@ -87,6 +88,7 @@ struct Session {
     connection: PgConnection,
     opened_at: Instant,
     used_at: Instant,
+    busy: Option<Busy>,
 }
 
 /// A session with a transaction in it. Dropped, it is closed.
@@ -125,6 +127,7 @@ impl Sessions {
             ("plan_cache_mode", "force_generic_plan"),
             ("jit", "off"),
         ]);
+        METRICS.limit.add(i64::from(limits.connections_max.max(1)));
         Ok(Self {
             options,
             acquire_timeout: limits.acquire_timeout,
@@ -146,7 +149,10 @@ impl Sessions {
             let (_permit, mut session) = sessions.acquire(&sessions.permits).await?;
             let result = sessions.answer(work(&mut session.connection)).await;
             match &result {
-                Err(error) if !leaves_session_clean(error) => sessions.forget_idle(),
+                Err(error) if !leaves_session_clean(error) => {
+                    METRICS.failed.inc();
+                    sessions.forget_idle();
+                }
                 _ => sessions.put_back(session),
             }
             result
@@ -171,6 +177,7 @@ impl Sessions {
     }
 
     async fn acquire(&self, permits: &Arc<Semaphore>) -> Result<(OwnedSemaphorePermit, Session), sqlx::Error> {
+        let began = Instant::now();
         let acquire = async {
             let permit = permit(permits).await?;
             while let Some(mut session) = self.take_idle() {
@@ -178,19 +185,23 @@ impl Sessions {
                     continue;
                 }
                 if session.used_at.elapsed() < TRUSTED_IDLE || session.connection.ping().await.is_ok() {
+                    session.busy = Some(Busy::begin());
                     return Ok((permit, session));
                 }
                 self.forget_idle();
             }
             let connection = self.options.connect().await?;
+            METRICS.opened.inc();
             let now = Instant::now();
-            let session = Session { connection, opened_at: now, used_at: now };
+            let session = Session { connection, opened_at: now, used_at: now, busy: Some(Busy::begin()) };
             Ok((permit, session))
         };
         let acquired = timeout(self.acquire_timeout, acquire)
             .await
             .unwrap_or_else(|_| Err(timed_out("no session within the time-out")));
+        METRICS.acquire_seconds.observe(began.elapsed().as_secs_f64());
         if acquired.is_err() {
+            METRICS.failed.inc();
             self.forget_idle();
         }
         acquired
@@ -202,6 +213,7 @@ impl Sessions {
 
     fn put_back(&self, mut session: Session) {
         session.used_at = Instant::now();
+        session.busy = None;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
     }
 

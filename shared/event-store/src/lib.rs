@@ -17,14 +17,16 @@ mod append_store;
 mod batch;
 mod exclusive;
 
-// Reading: for a repeated command, for a decision (from a snapshot on, where there is one), and by position.
+// Reading: for a repeated command, for a decision (from a snapshot on, where there is one), to look at a stream, and by position.
 mod commands;
 mod load;
+mod read_stream;
 mod snapshots;
 mod tail;
 
 // Sessions of Postgres.
 mod connection;
+mod metrics;
 
 pub use append::Appended;
 pub use append_store::AppendStore;
@@ -37,5 +39,6 @@ pub use exclusive::ExclusiveAppend;
 pub use load::{KnownStream, LoadedEvent, StoredSnapshot, StoredStream};
 pub use log_name::{InvalidLogName, LogName};
 pub use migrate::migrate;
+pub use read_stream::{Direction, StreamPage};
 pub use snapshots::NewSnapshot;
 pub use tail::ReadStore;

@@ -16,7 +16,7 @@ const READ_AFTER: &str =
 /// Reads a log by position, with a role that can do nothing else. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReadStore {
-    sessions: Arc<Sessions>,
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 impl ReadStore {

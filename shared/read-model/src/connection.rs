@@ -21,6 +21,7 @@ use redis::{
 };
 
 use crate::Error;
+use crate::metrics::METRICS;
 
 /// How long Redis may take.
 #[derive(Debug, Clone, Copy)]
@@ -217,6 +218,7 @@ impl Connection {
             Err(error) => Err(error),
         };
         if outcome.is_err() {
+            METRICS.failed.inc();
             self.forget(&attempt);
         }
         outcome
@@ -249,6 +251,7 @@ impl Live {
 /// Begins when first waited for, in a task of its own: a caller that goes away leaves nothing half-done for the others.
 fn attempt(servers: Servers, limits: Limits) -> Attempt {
     async move {
+        METRICS.opened.inc();
         tokio::spawn(async move { servers.connect(&limits).await })
             .await
             .unwrap_or_else(|_| Err((ErrorKind::Io, "the attempt to connect was given up").into()))

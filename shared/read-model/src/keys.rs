@@ -143,6 +143,21 @@ impl Keys {
         format!("tally:{}:projectors:bell", self.log)
     }
 
+    /// The stream that others read what happens to lines from.
+    pub(crate) fn line_events(&self) -> String {
+        format!("tally:{}:line_events", self.log)
+    }
+
+    /// Up to where the log was published. Its hash tag is the whole key of the stream, so that on a Redis Cluster both are on one node.
+    pub(crate) fn line_events_checkpoint(&self) -> String {
+        format!("tally:{}:{{{}}}:checkpoint", self.log, self.line_events())
+    }
+
+    /// The channel on which the same is told.
+    pub(crate) fn line_allocated(&self) -> String {
+        format!("tally:{}:line_allocated", self.log)
+    }
+
     /// What all keys of a shard begin with.
     pub(crate) fn of_shard(&self, shard: u16) -> String {
         format!("{}:", self.shard(shard))
@@ -198,6 +213,9 @@ mod tests {
         assert_eq!(keys.digests(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:digests");
         assert_eq!(keys.bell(unit), "tally:main:{main:r7}:order:bell");
         assert_eq!(keys.log_bell(), "tally:main:log:bell");
+        assert_eq!(keys.line_events(), "tally:main:line_events");
+        assert_eq!(keys.line_events_checkpoint(), "tally:main:{tally:main:line_events}:checkpoint");
+        assert_eq!(keys.line_allocated(), "tally:main:line_allocated");
         assert_eq!(keys.projectors_bell(), "tally:main:projectors:bell");
     }
 

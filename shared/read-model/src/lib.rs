@@ -14,6 +14,7 @@ mod unit;
 mod bell;
 mod connection;
 mod keys;
+mod metrics;
 
 mod model;
 mod page;
@@ -23,6 +24,7 @@ mod apply;
 mod builds;
 mod leases;
 mod notes;
+mod publish;
 mod scan;
 mod write;
 
@@ -32,8 +34,9 @@ pub use builds::{Look, Role, Started, Switched};
 pub use connection::Options;
 pub use error::Error;
 pub use model::ReadModel;
-pub use names::{lists, projections};
-pub use page::{PAGE_ENTRIES_MAX, Page, PageEntry, list_member};
+pub use names::{line_key, lists, projections};
+pub use page::{PAGE_ENTRIES_MAX, Page, PageEntry, list_member, list_member_oldest_first};
+pub use publish::{LineEvent, LineEvents, Published};
 pub use read::{Checkpoint, Found};
 pub use scan::Scanned;
 pub use state::State;

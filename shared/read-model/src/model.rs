@@ -10,7 +10,7 @@ use crate::bell::{Bell, Bells};
 use crate::connection::{Connection, Servers};
 use crate::keys::Keys;
 use crate::read::Seen;
-use crate::{Error, Options, READ_SHARDS_MAX, Unit, Writer, shard_of};
+use crate::{Error, LineEvents, Options, READ_SHARDS_MAX, Unit, Writer, shard_of};
 
 /// The read model of one log. Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +47,11 @@ impl ReadModel {
     /// The writing half, for the projector of the log with this id.
     pub fn writer(&self, log_id: Uuid) -> Writer {
         Writer::new(self.clone(), log_id)
+    }
+
+    /// What others read of lines, for the projector of the log with this id.
+    pub fn line_events(&self, log_id: Uuid) -> LineEvents {
+        LineEvents::new(self.clone(), log_id)
     }
 
     /// How many shards a projection's views are divided into.

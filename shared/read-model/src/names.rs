@@ -15,8 +15,20 @@ pub mod projections {
     /// View key stream id, view 16 bytes: the stream's version and the position of that event, both u64 big-endian.
     pub const STREAMS: &str = "streams";
 
+    /// View key order_id, view `tally.orders.v1.GetOrderHistoryResponse` without its freshness and with all of the changes that are kept.
+    pub const ORDER_HISTORY: &str = "order_history";
+    /// View key [`super::line_key`], view `tally.allocation.v1.Backorder`; lists [`super::lists::backorders`] and
+    /// [`super::lists::EVERY_BACKORDER`].
+    pub const BACKORDERS: &str = "backorders";
+
     /// All of them.
-    pub const ALL: [&str; 6] = [ORDER, ORDERS_BY_CUSTOMER, ORDERS_BY_STATUS, ALLOCATIONS, STOCK, STREAMS];
+    pub const ALL: [&str; 8] =
+        [ORDER, ORDERS_BY_CUSTOMER, ORDERS_BY_STATUS, ALLOCATIONS, STOCK, STREAMS, ORDER_HISTORY, BACKORDERS];
+}
+
+/// The view key of an order's line. No two lines have the same, whatever their SKUs and orders are called.
+pub fn line_key(sku: &str, order_id: &str) -> String {
+    format!("{}/{order_id}", lists::segment(sku))
 }
 
 /// The lists of views. A status is written as in `OrderStatus` without its prefix: `OPEN`, `SHIPPED`, `CANCELLED`.
@@ -36,8 +48,16 @@ pub mod lists {
         format!("status/{status}")
     }
 
+    /// All lines that wait, of whichever SKU; the longest waiting first.
+    pub const EVERY_BACKORDER: &str = "all";
+
+    /// The lines that wait for a SKU, the longest waiting first.
+    pub fn backorders(sku: &str) -> String {
+        format!("sku/{}", segment(sku))
+    }
+
     /// Without this the customer `a/OPEN` would read the open orders of the customer `a`.
-    fn segment(id: &str) -> String {
+    pub(super) fn segment(id: &str) -> String {
         id.replace('%', "%25").replace('/', "%2F")
     }
 
@@ -56,6 +76,14 @@ pub mod lists {
             ];
             let distinct: std::collections::BTreeSet<_> = lists.iter().collect();
             assert_eq!(distinct.len(), lists.len(), "{lists:?}");
+        }
+
+        #[test]
+        fn no_line_has_the_key_of_another() {
+            let lines = [("a", "b/c"), ("a/b", "c"), ("a%2Fb", "c"), ("a", "b%2Fc")];
+            let distinct: std::collections::BTreeSet<_> =
+                lines.iter().map(|(sku, order_id)| crate::line_key(sku, order_id)).collect();
+            assert_eq!(distinct.len(), lines.len(), "{distinct:?}");
         }
     }
 }

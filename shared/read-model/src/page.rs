@@ -20,7 +20,7 @@ const GENERATIONS_MIXED_MAX: usize = 50;
 /// How long it waits then.
 const GENERATIONS_MIXED_WAIT: std::time::Duration = std::time::Duration::from_millis(5);
 
-/// A part of a list, the newest first, and how fresh it is.
+/// A part of a list, the newest first (or the oldest, by [`list_member_oldest_first`]), and how fresh it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The checkpoint of the shard that is furthest behind.
@@ -41,6 +41,11 @@ pub type PageEntry = (String, Bytes);
 /// The list member for a view that was created by the event at this position. Lists are in the order of these.
 pub fn list_member(position: u64, view_key: &str) -> String {
     format!("{position:0width$}:{view_key}", width = POSITION_DIGITS)
+}
+
+/// As [`list_member`], for lists that are read the oldest first: the later an event, the earlier its member sorts, and pages go backwards.
+pub fn list_member_oldest_first(position: u64, view_key: &str) -> String {
+    list_member(u64::MAX - position, view_key)
 }
 
 static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));

@@ -1,8 +1,10 @@
 //! Reading views. A view is read together with the state that it holds as of, in one step, from the live build.
 
+use std::collections::BTreeMap;
 use std::sync::{LazyLock, PoisonError};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use redis::{Script, cmd};
 
 use crate::keys::{bucket_of, indexed_view};
@@ -105,6 +107,59 @@ impl ReadModel {
         Err(build_keeps_changing())
     }
 
+    /// As many calls of [`ReadModel::get`], with one command for each shard; in the order of the keys.
+    pub async fn get_many(&self, projection: &'static str, view_keys: &[&str]) -> Vec<Result<Found, Error>> {
+        let mut by_unit: BTreeMap<Unit, Vec<usize>> = BTreeMap::new();
+        for (place, key) in view_keys.iter().enumerate() {
+            by_unit.entry(self.unit_of(projection, key)).or_default().push(place);
+        }
+        let units = by_unit.into_iter().map(|(unit, places)| async move {
+            let keys: Vec<&str> = places.iter().map(|&place| view_keys[place]).collect();
+            let found = self.get_many_of(unit, &keys).await;
+            places.into_iter().zip(found)
+        });
+        let mut found: Vec<(usize, Result<Found, Error>)> = join_all(units).await.into_iter().flatten().collect();
+        found.sort_by_key(|(place, _)| *place);
+        found.into_iter().map(|(_, found)| found).collect()
+    }
+
+    async fn get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Vec<Result<Found, Error>> {
+        let (state, values) = match self.try_get_many_of(unit, view_keys).await {
+            Ok(read) => read,
+            Err(error) => return view_keys.iter().map(|_| Err(error.clone())).collect(),
+        };
+        // Of those that are not there each takes a second look: there is none, or it is lost.
+        let found = view_keys.iter().zip(values).map(|(key, value)| async move {
+            match value {
+                Some(value) => self.found(unit, &state, Some(value)),
+                None => self.get(unit.projection, key).await,
+            }
+        });
+        join_all(found).await
+    }
+
+    async fn try_get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Result<(State, Vec<Option<Bytes>>), Error> {
+        let keys = &self.0.keys;
+        for _ in 0..BUILD_CHANGES_MAX {
+            let build = self.guess(unit);
+            let prefix = keys.views(unit, build);
+            let mut command = cmd("MGET");
+            command.arg(keys.live(unit)).arg(keys.checkpoint(unit, build));
+            let mut view = prefix.clone();
+            for key in view_keys {
+                view.truncate(prefix.len());
+                view.push_str(key);
+                command.arg(&view);
+            }
+            let mut values = self.0.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?.into_iter();
+            let (live, state) = (text(values.next().flatten())?, text(values.next().flatten())?);
+            if let Some(state) = self.state_if_live(unit, build, live, state)? {
+                return Ok((state, values.collect()));
+            }
+        }
+        Err(build_keeps_changing())
+    }
+
     fn found(&self, unit: Unit, state: &State, value: Option<Bytes>) -> Result<Found, Error> {
         let stored = StoredView::from_bytes(value)?;
         Ok(Found {
@@ -159,4 +214,8 @@ impl ReadModel {
 
 pub(crate) fn build_keeps_changing() -> Error {
     Error::Unavailable("the live views keep changing".to_owned())
+}
+
+fn text(stored: Option<Bytes>) -> Result<Option<String>, Error> {
+    stored.map(|bytes| String::from_utf8(bytes.into()).map_err(|_| Error::Corrupt("a text that is none"))).transpose()
 }

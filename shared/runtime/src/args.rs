@@ -1,5 +1,6 @@
 //! The arguments that every process takes.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -31,6 +32,10 @@ pub struct CommonArgs {
     /// After SIGTERM or SIGINT: milliseconds that calls under way have to finish before they are cut
     #[arg(long, env = "TALLY_DRAIN_TIMEOUT_MS", global = true, default_value_t = 5_000, value_name = "MS")]
     pub drain_timeout_ms: u64,
+
+    /// Address to serve metrics (/metrics) and HTTP probes (/livez, /readyz) on, for operators only; port 0 takes a free one; unset: none
+    #[arg(long, env = "TALLY_METRICS_LISTEN", global = true, value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl CommonArgs {

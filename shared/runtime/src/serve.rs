@@ -4,18 +4,22 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::Server;
 use tonic_health::pb::health_server::SERVICE_NAME as HEALTH_SERVICE;
 
-use crate::Readiness;
+use crate::calls::ObserveCalls;
+use crate::connections::Connections;
 use crate::health::health;
+use crate::tokens::Authorize;
 use crate::wire::WireErrors;
+use crate::{Listening, Readiness};
 
 /// Calls under way on one connection; further ones wait at the client, as HTTP/2 has it.
 const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
@@ -26,25 +30,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to answer that.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A bound listener, not served yet.
-#[derive(Debug)]
-pub struct Listening {
-    listener: TcpListener,
-    /// Where it listens, with the real port.
-    pub address: SocketAddr,
-}
-
-/// Binds `address`; port 0 takes a free one.
-///
-/// # Errors
-/// When the address can't be bound.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<Listening> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
-    let address = listener.local_addr()?;
-    Ok(Listening { listener, address })
-}
-
-/// Serves `routes`, health and reflection (v1 and v1alpha) on `listening`, prints `listening on ADDRESS` on standard output, and goes on until
+/// Serves `routes`, health and (unless it is switched off) reflection (v1 and v1alpha) on `listening`, prints `listening on ADDRESS` on standard output, and goes on until
 /// `shutdown` completes; then calls under way have `drain_timeout` to finish. `services` are the names whose health is `readiness`.
 ///
 /// # Errors
@@ -60,28 +46,37 @@ pub async fn serve(
     let (reporter, health_service) = health();
     let report = tokio::spawn(readiness.clone().report(reporter, services.to_vec()));
 
+    let Listening { listener, address, tls, gate, connections_max, reflection: is_described } = listening;
+    let stopping = CancellationToken::new();
+    let incoming = Connections::accept(listener, tls, connections_max, stopping.clone());
     let (draining, drain_began) = oneshot::channel();
     let stop = async move {
         shutdown.await;
         tracing::info!("stopping: draining calls under way");
         readiness.set(false);
+        stopping.cancel();
         let _ = draining.send(());
     };
 
-    let incoming = TcpIncoming::from(listening.listener).with_nodelay(Some(true));
+    let (described, described_alpha) = match is_described {
+        true => (Some(reflection(services).build_v1()?), Some(reflection(services).build_v1alpha()?)),
+        false => (None, None),
+    };
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(ObserveCalls)
+        .layer(Authorize(gate.map(Arc::new)))
         .layer(WireErrors)
         .add_routes(routes)
         .add_service(health_service)
-        .add_service(reflection(services).build_v1()?)
-        .add_service(reflection(services).build_v1alpha()?)
+        .add_optional_service(described)
+        .add_optional_service(described_alpha)
         .serve_with_incoming_shutdown(incoming, stop);
 
-    announce(listening.address)?;
+    announce(address)?;
     let hard_stop = async move {
         match drain_began.await {
             Ok(()) => tokio::time::sleep(drain_timeout).await,

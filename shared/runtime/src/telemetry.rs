@@ -1,16 +1,77 @@
-//! Log lines, on standard error: standard output belongs to the one line that says where a process listens.
+//! Log lines on standard error (standard output belongs to the one line that says where a process listens), and traces over OTLP.
+//!
+//! Traces are set up by OpenTelemetry's own variables and are off where none names an endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT` (or
+//! `…_TRACES_ENDPOINT`), `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SDK_DISABLED`, `OTEL_BSP_…`. The
+//! protocol is gRPC.
 
+use std::env;
+use std::fmt;
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
-use crate::LogFormat;
+use crate::settings::settings;
+use crate::{LogFormat, trace};
 
 /// What is logged unless `RUST_LOG` says otherwise. sqlx logs statements at info when they are slow: those show SQL, so they stay out.
 const DEFAULT_FILTER: &str = "info,sqlx=error";
+/// How long the last spans may take on their way out.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a trace shows the process as, beside the name of its service.
+const NAMESPACE: &str = "tally";
+/// Any of these switches traces on.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// Starts logging for this process. A second call changes nothing, so that tests may call it freely.
-pub fn init_telemetry(format: LogFormat) {
+/// The process's telemetry. Keep it until the process ends, and then [`Telemetry::finish`] it.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+/// Starts logging, and traces where the environment asks for them. To be called once, inside of a runtime. `service` is what traces name the
+/// process, unless `OTEL_SERVICE_NAME` does.
+pub fn init_telemetry(service: &'static str, format: LogFormat) -> Telemetry {
+    init_logging(format);
+    if let Some(settings) = settings() {
+        tracing::info!(settings, "starting");
+    }
+    match traces(service) {
+        Ok(Some(provider)) => {
+            trace::follow_with(provider.tracer(NAMESPACE));
+            tracing::info!("traces go out over OTLP");
+            Telemetry { traces: Some(provider) }
+        }
+        Ok(None) => Telemetry::default(),
+        Err(error) => {
+            tracing::error!(%error, "no traces: OTLP is not set up right");
+            Telemetry::default()
+        }
+    }
+}
+
+impl Telemetry {
+    /// Sends what is left. A collector that is away holds nobody up for long.
+    pub async fn finish(self) {
+        let Some(provider) = self.traces else { return };
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
+        if let Ok(Err(error)) = ended {
+            tracing::warn!(%error, "the last traces are lost");
+        }
+    }
+}
+
+/// Starts logging alone. A second call changes nothing, so that tests may call it freely.
+pub fn init_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
@@ -18,7 +79,47 @@ pub fn init_telemetry(format: LogFormat) {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     // An error here means that logging was started already.
-    let _ = if json { lines.json().try_init() } else { lines.with_target(false).try_init() };
+    let _ = if json {
+        lines.json().event_format(Marked(Format::default().json())).try_init()
+    } else {
+        lines.event_format(Marked(Format::default().with_target(false))).try_init()
+    };
+}
+
+/// None where nobody asked for them.
+fn traces(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
+    let is_set = |name: &str| env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    if is_disabled || !ENDPOINTS.into_iter().any(is_set) {
+        return Ok(None);
+    }
+    let exporter = SpanExporter::builder().with_tonic().build()?;
+    let mut resource = Resource::builder();
+    if !is_set("OTEL_SERVICE_NAME") {
+        resource = resource.with_service_name(service);
+    }
+    let resource = resource
+        .with_attribute(opentelemetry::KeyValue::new("service.namespace", NAMESPACE))
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(Some(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build()))
+}
+
+/// A format whose lines name the trace that they belong to.
+struct Marked<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Marked<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(id) = trace::log_id() else { return self.0.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&trace::mark(&line, id))
+    }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tonic::Code;
 
-use super::json::JsonTransport;
+use super::json::{JsonTransport, is_query};
 use super::{Answer, Error, JsonClient, details};
 use crate::clients_venv;
 
@@ -51,7 +51,7 @@ pub fn grpcurl(arguments: &[&str], input: &str) -> Output {
 #[async_trait]
 impl JsonTransport for Grpcurl {
     async fn call(&self, service: &str, method: &str, request: Value) -> Answer<Value> {
-        let address = if service.contains("Query") { self.query_service } else { self.command_service }.to_string();
+        let address = self.address(service);
         let name = format!("{service}/{method}");
         let run = move || {
             grpcurl(&["-plaintext", "-max-time", DEADLINE_SECONDS, "-d", "@", &address, &name], &request.to_string())
@@ -62,6 +62,36 @@ impl JsonTransport for Grpcurl {
         }
         Err(parse_error(&String::from_utf8_lossy(&output.stderr)))
     }
+
+    async fn first_of_stream(&self, service: &str, method: &str, request: Value, count: usize) -> Answer<Vec<Value>> {
+        let (address, name) = (self.address(service), format!("{service}/{method}"));
+        let run = move || first_messages(&["-plaintext", "-d", &request.to_string(), &address, &name], count);
+        tokio::task::spawn_blocking(run).await.expect("grpcurl runs")
+    }
+}
+
+impl Grpcurl {
+    fn address(&self, service: &str) -> String {
+        if is_query(service) { self.query_service } else { self.command_service }.to_string()
+    }
+}
+
+/// Runs grpcurl until it has printed `count` messages, or an error.
+fn first_messages(arguments: &[&str], count: usize) -> Answer<Vec<Value>> {
+    let mut process = Command::new(clients_venv().program("grpcurl"))
+        .args(["-max-time", DEADLINE_SECONDS])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("grpcurl can be started");
+    let output = process.stdout.take().expect("standard output is piped");
+    let messages: Vec<Value> =
+        serde_json::Deserializer::from_reader(output).into_iter().take(count).map_while(Result::ok).collect();
+    // It would go on for as long as the service does.
+    let _ = process.kill();
+    let ended = process.wait_with_output().expect("grpcurl ends");
+    if messages.len() == count { Ok(messages) } else { Err(parse_error(&String::from_utf8_lossy(&ended.stderr))) }
 }
 
 /// An error as grpcurl prints it:

@@ -5,20 +5,29 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Allocations, Answer, Date, Freshness, Money, NewOrder, Order, OrderFilter, OrderPage, Outcome, ReadAfter,
-    Stock, TallyClient, WaitFor,
+    Address, Allocations, Answer, BackorderPage, Date, Event, EventPage, Freshness, HistoryPage, Money, NewOrder,
+    Order, OrderFilter, OrderPage, Outcome, PageOf, ReadAfter, Stock, TallyClient, WaitFor,
 };
 
 const ORDER_COMMANDS: &str = "tally.orders.v1.OrderCommandService";
 const ORDER_QUERIES: &str = "tally.orders.v1.OrderQueryService";
 const ALLOCATION_COMMANDS: &str = "tally.allocation.v1.AllocationCommandService";
 const ALLOCATION_QUERIES: &str = "tally.allocation.v1.AllocationQueryService";
+const EVENT_LOG: &str = "tally.events.v1.EventLogService";
 
 /// Carries one call.
 #[async_trait]
 pub trait JsonTransport: Send + Sync {
     /// Calls `method` of `service` and returns its answer.
     async fn call(&self, service: &str, method: &str, request: Value) -> Answer<Value>;
+
+    /// Calls a `method` that answers with a stream and returns its first `count` messages.
+    async fn first_of_stream(&self, service: &str, method: &str, request: Value, count: usize) -> Answer<Vec<Value>>;
+}
+
+/// Whether query-service serves it.
+pub(super) fn is_query(service: &str) -> bool {
+    service.contains("Query") || service == EVENT_LOG
 }
 
 /// A client over such a transport.
@@ -45,12 +54,27 @@ impl<T: JsonTransport> JsonClient<T> {
         view: &str,
         request: Value,
     ) -> Answer<(A, Freshness)> {
-        let mut answer: Value = self.call(service, method, request).await?;
-        let parsed = |part: Value| serde_json::from_value(part).unwrap_or_else(|error| panic!("{method}: {error}"));
-        let freshness =
-            serde_json::from_value(answer["freshness"].take()).unwrap_or_else(|error| panic!("{method}: {error}"));
-        Ok((parsed(answer[view].take()), freshness))
+        let answer: Value = self.call(service, method, request).await?;
+        Ok(parts(answer, method, view))
     }
+
+    /// As [`JsonClient::view`], of a call that answers with a stream, as it begins.
+    async fn watch<A: DeserializeOwned>(
+        &self,
+        service: &str,
+        method: &str,
+        view: &str,
+        request: Value,
+    ) -> Answer<(A, Freshness)> {
+        let mut first = self.transport.first_of_stream(service, method, request, 1).await?;
+        Ok(parts(first.remove(0), method, view))
+    }
+}
+
+fn parts<A: DeserializeOwned>(mut answer: Value, method: &str, view: &str) -> (A, Freshness) {
+    let fails = |error| panic!("{method}: {error}");
+    let freshness = serde_json::from_value(answer["freshness"].take()).unwrap_or_else(fails);
+    (serde_json::from_value(answer[view].take()).unwrap_or_else(|error| panic!("{method}: {error}")), freshness)
 }
 
 #[async_trait]
@@ -129,6 +153,46 @@ impl<T: JsonTransport> TallyClient for JsonClient<T> {
             request["status"] = json!(filter.status);
         }
         self.call(ORDER_QUERIES, "ListOrders", request).await
+    }
+
+    async fn get_order_history(&self, order: PageOf<'_>, read_after: &ReadAfter) -> Answer<HistoryPage> {
+        let PageOf { id, page_size, page_token } = order;
+        let request =
+            json!({"orderId": id, "pageSize": page_size, "pageToken": page_token, "readAfter": wait(read_after)});
+        self.call(ORDER_QUERIES, "GetOrderHistory", request).await
+    }
+
+    async fn list_backorders(&self, sku: PageOf<'_>, read_after: &ReadAfter) -> Answer<BackorderPage> {
+        let PageOf { id, page_size, page_token } = sku;
+        let request = json!({"sku": id, "pageSize": page_size, "pageToken": page_token, "readAfter": wait(read_after)});
+        self.call(ALLOCATION_QUERIES, "ListBackorders", request).await
+    }
+
+    async fn watch_order(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Order> {
+        let request = json!({"orderId": order_id, "readAfter": wait(read_after)});
+        let (order, freshness) = self.watch(ORDER_QUERIES, "WatchOrder", "order", request).await?;
+        Ok(Order { freshness, ..order })
+    }
+
+    async fn watch_stock(&self, sku: &str, read_after: &ReadAfter) -> Answer<Stock> {
+        let request = json!({"sku": sku, "readAfter": wait(read_after)});
+        let (stock, freshness) = self.watch(ALLOCATION_QUERIES, "WatchStock", "stock", request).await?;
+        Ok(Stock { freshness, ..stock })
+    }
+
+    async fn read_stream_backwards(&self, stream_id: &str, page_size: i32) -> Answer<EventPage> {
+        let request = json!({"streamId": stream_id, "direction": "DIRECTION_BACKWARDS", "pageSize": page_size});
+        self.call(EVENT_LOG, "ReadStream", request).await
+    }
+
+    async fn subscribe(&self, after_position: i64, count: usize) -> Answer<Vec<Event>> {
+        let request = json!({"afterPosition": after_position.to_string()});
+        // The first message only says where it begins; the second has all that fit into one.
+        let messages = self.transport.first_of_stream(EVENT_LOG, "Subscribe", request, 2).await?;
+        let events =
+            messages.into_iter().map(|mut message| message["events"].take()).filter(|events| !events.is_null());
+        let events = events.flat_map(|events| serde_json::from_value::<Vec<Event>>(events).expect("events"));
+        Ok(events.take(count).collect())
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tonic::Code;
 
-use super::json::JsonTransport;
+use super::json::{JsonTransport, is_query};
 use super::{Answer, JsonClient, details};
 use crate::clients_venv;
 use crate::root;
@@ -69,7 +69,24 @@ impl Drop for Pipes {
 #[async_trait]
 impl JsonTransport for Python {
     async fn call(&self, service: &str, method: &str, request: Value) -> Answer<Value> {
-        let call = json!({"service": service, "method": method, "request": request});
+        let call = json!({"service": service, "method": method, "request": request, "query": is_query(service)});
+        self.answer(call).await
+    }
+
+    async fn first_of_stream(&self, service: &str, method: &str, request: Value, count: usize) -> Answer<Vec<Value>> {
+        let call = json!({
+            "service": service,
+            "method": method,
+            "request": request,
+            "query": is_query(service),
+            "first": count,
+        });
+        Ok(serde_json::from_value(self.answer(call).await?).expect("a list"))
+    }
+}
+
+impl Python {
+    async fn answer(&self, call: Value) -> Answer<Value> {
         let mut pipes = Arc::clone(&self.pipes).lock_owned().await;
         let mut answer = tokio::task::spawn_blocking(move || pipes.call(&call)).await.expect("the Python client works");
         let error = answer["error"].take();

@@ -8,19 +8,23 @@ use tally_api::allocation::v1::allocation_command_service_client::AllocationComm
 use tally_api::allocation::v1::allocation_query_service_client::AllocationQueryServiceClient;
 use tally_api::allocation::v1::{self as allocation};
 use tally_api::consistency::v1::{self as consistency, OnTimeout, StreamVersion, read_after::After};
+use tally_api::events::v1::event_log_service_client::EventLogServiceClient;
+use tally_api::events::v1::{self as events};
 use tally_api::google::r#type as google;
 use tally_api::orders::v1::order_command_service_client::OrderCommandServiceClient;
 use tally_api::orders::v1::order_query_service_client::OrderQueryServiceClient;
 use tally_api::orders::v1::{self as orders, OrderStatus};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Allocations, Answer, Date, Error, NewOrder, Order, OrderFilter, OrderPage, Outcome, ReadAfter, Stock, TallyClient,
-    WaitFor,
+    Allocations, Answer, BackorderPage, Date, Error, Event, EventPage, HistoryPage, NewOrder, Order, OrderFilter,
+    OrderPage, Outcome, PageOf, ReadAfter, Stock, TallyClient, WaitFor,
 };
 
 mod convert;
+mod convert_reads;
 
 /// How long a call may take unless it is told otherwise: longer than [`Outcome::seen`] waits.
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -34,6 +38,7 @@ pub struct RustClient {
     validate_only: bool,
     expected_version: Option<i64>,
     deadline: Duration,
+    metadata: MetadataMap,
 }
 
 impl RustClient {
@@ -45,13 +50,19 @@ impl RustClient {
         let channel = |address| {
             Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URI").connect_lazy()
         };
+        Self::over(channel(command_service), channel(query_service))
+    }
+
+    /// A client over two connections.
+    pub fn over(commands: Channel, queries: Channel) -> Self {
         Self {
-            commands: channel(command_service),
-            queries: channel(query_service),
+            commands,
+            queries,
             command_id: String::new(),
             validate_only: false,
             expected_version: None,
             deadline: DEADLINE,
+            metadata: MetadataMap::new(),
         }
     }
 
@@ -79,6 +90,17 @@ impl RustClient {
         Self { deadline, ..self.clone() }
     }
 
+    /// The same client, whose calls carry one more header.
+    ///
+    /// # Panics
+    /// When it isn't one.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.metadata.insert(name, value.parse().expect("a header's value"));
+        client
+    }
+
     /// The connection to command-service.
     pub fn commands(&self) -> Channel {
         self.commands.clone()
@@ -91,6 +113,7 @@ impl RustClient {
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(self.deadline);
         request
     }
@@ -105,6 +128,10 @@ impl RustClient {
 
     fn stock_queries(&self) -> AllocationQueryServiceClient<Channel> {
         AllocationQueryServiceClient::new(self.queries())
+    }
+
+    fn event_log(&self) -> EventLogServiceClient<Channel> {
+        EventLogServiceClient::new(self.queries())
     }
 
     fn order_queries(&self) -> OrderQueryServiceClient<Channel> {
@@ -236,6 +263,70 @@ impl TallyClient for RustClient {
         };
         answer(self.order_queries().list_orders(self.request(message)).await)
     }
+
+    async fn get_order_history(&self, order: PageOf<'_>, read_after: &ReadAfter) -> Answer<HistoryPage> {
+        let message = orders::GetOrderHistoryRequest {
+            order_id: order.id.to_owned(),
+            page_size: order.page_size,
+            page_token: order.page_token.to_owned(),
+            read_after: self::read_after(read_after),
+        };
+        answer(self.order_queries().get_order_history(self.request(message)).await)
+    }
+
+    async fn list_backorders(&self, sku: PageOf<'_>, read_after: &ReadAfter) -> Answer<BackorderPage> {
+        let message = allocation::ListBackordersRequest {
+            sku: sku.id.to_owned(),
+            page_size: sku.page_size,
+            page_token: sku.page_token.to_owned(),
+            read_after: self::read_after(read_after),
+        };
+        answer(self.stock_queries().list_backorders(self.request(message)).await)
+    }
+
+    async fn watch_order(&self, order_id: &str, read_after: &ReadAfter) -> Answer<Order> {
+        let message =
+            orders::WatchOrderRequest { order_id: order_id.to_owned(), read_after: self::read_after(read_after) };
+        let first = first(self.order_queries().watch_order(self.request(message)).await).await?;
+        Ok(orders::GetOrderResponse { order: first.order, freshness: first.freshness }.into())
+    }
+
+    async fn watch_stock(&self, sku: &str, read_after: &ReadAfter) -> Answer<Stock> {
+        let message = allocation::WatchStockRequest { sku: sku.to_owned(), read_after: self::read_after(read_after) };
+        let first = first(self.stock_queries().watch_stock(self.request(message)).await).await?;
+        Ok(allocation::GetStockResponse { stock: first.stock, freshness: first.freshness }.into())
+    }
+
+    async fn read_stream_backwards(&self, stream_id: &str, page_size: i32) -> Answer<EventPage> {
+        let message = events::ReadStreamRequest {
+            stream_id: stream_id.to_owned(),
+            direction: events::Direction::Backwards.into(),
+            from_version: 0,
+            page_size,
+        };
+        answer(self.event_log().read_stream(self.request(message)).await)
+    }
+
+    async fn subscribe(&self, after_position: i64, count: usize) -> Answer<Vec<Event>> {
+        let start = Some(events::subscribe_request::Start::AfterPosition(after_position));
+        let message = events::SubscribeRequest { start, ..Default::default() };
+        let response = self.event_log().subscribe(self.request(message)).await;
+        let mut stream = response.map_err(|status| Error::from_status(&status))?.into_inner();
+        let mut found = Vec::new();
+        while found.len() < count {
+            let message = stream.message().await.map_err(|status| Error::from_status(&status))?;
+            found.extend(message.expect("it goes on").events.into_iter().map(Event::from));
+        }
+        found.truncate(count);
+        Ok(found)
+    }
+}
+
+/// The first message of a stream.
+async fn first<T>(response: Result<Response<Streaming<T>>, Status>) -> Answer<T> {
+    let of = |status: Status| Error::from_status(&status);
+    let mut stream = response.map_err(of)?.into_inner();
+    Ok(stream.message().await.map_err(of)?.expect("a first message"))
 }
 
 /// The message for `read_after`.

@@ -364,7 +364,7 @@ impl ReadAfter {
 }
 
 /// proto3's JSON writes 64-bit numbers as texts.
-fn int64<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn int64<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: Display>,

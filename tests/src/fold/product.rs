@@ -103,9 +103,9 @@ impl Product {
             .sum()
     }
 
-    /// Never oversold.
+    /// Never oversold. Only the batch that an event names can have become so by it.
     pub(super) fn check(&self, event: &StoredEvent) {
-        for batch in &self.batches {
+        for batch in self.batches.iter().filter(|batch| batch.batch_ref == event.text("batch_ref")) {
             let allocated = self.allocated(batch);
             assert!(allocated <= batch.quantity, "oversold: {allocated} of {batch:?} after {event:?}");
         }
@@ -121,13 +121,22 @@ impl Product {
     }
 
     pub(super) fn stock(&self) -> Stock {
-        let batch = |batch: &Arrived| Batch {
-            batch_ref: batch.batch_ref.clone(),
-            quantity: batch.quantity,
-            allocated: self.allocated(batch),
-            available: batch.quantity - self.allocated(batch),
-            eta: batch.eta,
-            arrival: batch.position,
+        let mut allocated: BTreeMap<&str, i32> = BTreeMap::new();
+        for line in self.lines.values() {
+            if let Some(batch_ref) = &line.batch_ref {
+                *allocated.entry(batch_ref).or_default() += line.quantity;
+            }
+        }
+        let batch = |batch: &Arrived| {
+            let allocated = allocated.get(batch.batch_ref.as_str()).copied().unwrap_or_default();
+            Batch {
+                batch_ref: batch.batch_ref.clone(),
+                quantity: batch.quantity,
+                allocated,
+                available: batch.quantity - allocated,
+                eta: batch.eta,
+                arrival: batch.position,
+            }
         };
         let mut batches: Vec<Batch> = self.batches.iter().map(batch).collect();
         // None stands before any date.

@@ -40,7 +40,7 @@ pub(super) fn good(message: &MessageDescriptor) -> Value {
 
 fn good_value(field: &FieldDescriptor) -> Value {
     let one = match (field.parent_message().name(), field.name(), field.kind()) {
-        ("StreamVersion", "stream_id", _) => json!("product-LAMP"),
+        ("StreamVersion" | "ReadStreamRequest", "stream_id", _) => json!("product-LAMP"),
         ("Money", "currency_code", _) => json!("EUR"),
         ("PostalAddress", "region_code", _) => json!("DE"),
         ("Date", "year", _) => json!(2030),

@@ -12,6 +12,8 @@ const REASON_MAX: usize = 500;
 const ADDRESS_TEXT_MAX: usize = 200;
 const STREAM_ID_MAX: usize = IDENTIFIER_MAX + "product-".len();
 const TOKEN_MAX: usize = 512;
+/// Entries in a subscription's filter.
+const FILTER_MAX: usize = 50;
 /// What nobody sends by mistake.
 const FAR_TOO_LONG: usize = 200_000;
 
@@ -66,8 +68,10 @@ pub(super) fn rule(field: &FieldDescriptor) -> Rule {
     match (field.parent_message().name(), field.name()) {
         (_, "command_id") | ("CreateOrderRequest", "order_id") => Uuid { needed: false },
         (_, "validate_only") | ("PostalAddress", "revision") => Any,
-        (_, "expected_version") | ("ListOrdersRequest", "page_size") => AtLeast(0),
-        ("CancelOrderRequest" | "ShipOrderRequest" | "GetOrderRequest", "order_id") => Uuid { needed: true },
+        (_, "expected_version" | "page_size") => AtLeast(0),
+        ("CancelOrderRequest" | "ShipOrderRequest", "order_id") => Uuid { needed: true },
+        ("GetOrderRequest" | "GetOrderHistoryRequest" | "WatchOrderRequest", "order_id") => Uuid { needed: true },
+        ("ListBackordersRequest", "sku") => Text { max: IDENTIFIER_MAX, needed: false },
         ("AllocateRequest" | "DeallocateRequest" | "GetAllocationsRequest", "order_id") => identifier,
         ("ListOrdersRequest", "customer_id") => Text { max: IDENTIFIER_MAX, needed: false },
         (_, "customer_id" | "sku" | "batch_ref") => identifier,
@@ -93,14 +97,25 @@ pub(super) fn rule(field: &FieldDescriptor) -> Rule {
         ("ReadAfter", "on_timeout") | ("ListOrdersRequest", "status") => Enum,
         ("StreamVersion", "stream_id") => StreamId,
         ("StreamVersion", "version") => AtLeast(1),
-        ("ListOrdersRequest", "page_token") => PageToken,
+        (_, "page_token") => PageToken,
+        ("ReadStreamRequest", "stream_id") => StreamId,
+        ("ReadStreamRequest", "direction") => Enum,
+        ("ReadStreamRequest", "from_version") | ("SubscribeRequest", "after_position") => AtLeast(0),
+        ("SubscribeRequest", "after_token") => Token,
+        ("SubscribeRequest", "only_new") => Any,
+        ("SubscribeRequest", "event_types" | "stream_id_prefixes") => List { max: FILTER_MAX, needed: false },
         (message, field) => panic!("{message}.{field} has no rule: say what it may hold"),
     }
 }
 
 /// The rule of an entry of a list of texts.
 pub(super) fn entry_rule(field: &FieldDescriptor) -> Option<Rule> {
-    matches!(field.kind(), Kind::String).then_some(Rule::Text { max: ADDRESS_TEXT_MAX, needed: true })
+    let max = match field.name() {
+        "event_types" => IDENTIFIER_MAX,
+        "stream_id_prefixes" => STREAM_ID_MAX,
+        _ => ADDRESS_TEXT_MAX,
+    };
+    matches!(field.kind(), Kind::String).then_some(Rule::Text { max, needed: true })
 }
 
 impl Rule {

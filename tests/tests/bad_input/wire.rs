@@ -11,7 +11,7 @@ use system_tests::client::Error;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(tally_api::FILE_DESCRIPTOR_SET).unwrap());
@@ -31,17 +31,19 @@ pub(super) fn encode(method: &MethodDescriptor, request: &Value) -> Vec<u8> {
     message.unwrap_or_else(|error| panic!("{}: {error}: {request}", method.name())).encode_to_vec()
 }
 
-/// Sends `bytes` as the request and returns the answer's bytes.
+/// Sends `bytes` as the request and returns the answer's bytes, of a stream those of its first message.
 pub(super) async fn call(channel: &Channel, method: &MethodDescriptor, bytes: Vec<u8>) -> Result<Bytes, Error> {
     let mut client = Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name()).parse().unwrap();
     let mut request = Request::new(Bytes::from(bytes));
     request.set_timeout(DEADLINE);
-    match client.unary(request, path, Raw).await {
-        Ok(response) => Ok(response.into_inner()),
-        Err(status) => Err(Error::from_status(&status)),
+    let of = |status: Status| Error::from_status(&status);
+    if method.is_server_streaming() {
+        let mut stream = client.server_streaming(request, path, Raw).await.map_err(of)?.into_inner();
+        return Ok(stream.message().await.map_err(of)?.unwrap_or_default());
     }
+    client.unary(request, path, Raw).await.map(Response::into_inner).map_err(of)
 }
 
 /// Bytes as they are.

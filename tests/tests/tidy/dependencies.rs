@@ -34,10 +34,10 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         &["tally-domain", "tally-event-store", "tally-api", "tally-receipt", "tally-runtime", "tally-read-model"],
     ),
     ("projector", &["tally-domain", "tally-event-store", "tally-api", "tally-read-model", "tally-runtime"]),
-    ("query-service", &["tally-api", "tally-read-model", "tally-receipt", "tally-runtime"]),
+    ("query-service", &["tally-api", "tally-event-store", "tally-read-model", "tally-receipt", "tally-runtime"]),
 ];
 /// What may use anything.
-const FREE: [&str; 3] = ["tally-local", "system-tests", "bench"];
+const FREE: [&str; 4] = ["tally-local", "system-tests", "torture", "bench"];
 
 /// Our packages.
 fn members() -> Vec<&'static Value> {

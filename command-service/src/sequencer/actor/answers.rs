@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tally_domain::StreamId;
 
 use super::Actor;
+use crate::metrics::METRICS;
 use crate::sequencer::decide::{Decided, Verdict};
 use crate::sequencer::settle::Checked;
 use crate::sequencer::{Outcome, Receipt, replay};
@@ -12,6 +13,11 @@ use crate::sequencer::{Outcome, Receipt, replay};
 impl Actor {
     /// A batch is stored, and what it only said is checked: answer.
     pub(super) fn conclude(&mut self, decided: Vec<Decided>, mut checked: Checked) {
+        if let Some(appended) = checked.appended {
+            // Before the answers: what is woken last runs first.
+            self.doorbell.ring(appended.last_position);
+            METRICS.position.set(i64::try_from(appended.last_position).unwrap_or(i64::MAX));
+        }
         let mut position = checked.appended.map_or(0, |appended| appended.first_position.saturating_sub(1));
         for Decided { ticket, verdict, basis } in decided {
             if let Some(known) = checked.known.remove(&ticket.submission.command_id) {
@@ -61,9 +67,6 @@ impl Actor {
                     }
                 }
             }
-        }
-        if let Some(appended) = checked.appended {
-            self.doorbell.ring(appended.last_position);
         }
     }
 

@@ -6,6 +6,7 @@ use tally_domain::{Event, States, StreamId, missing_streams, needed_streams};
 use tally_event_store::{ExclusiveAppend, LoadedEvent, append};
 
 use super::{Actor, Flight, HOLDS_AFTER_OTHERS, event_count};
+use crate::metrics::METRICS;
 use crate::sequencer::decide::{Decided, Verdict, decide};
 use crate::sequencer::hold::{self, Held, Holding, LoadedHeld, News, ROUNDS_MAX};
 use crate::sequencer::settle::Settled;
@@ -14,6 +15,7 @@ use crate::sequencer::{Failure, replay};
 impl Actor {
     /// Takes the head for as many of the waiting commands as a batch may have.
     pub(super) fn take_head(&mut self) {
+        METRICS.head_holds.inc();
         self.holds_left = self.holds_left.max(1);
         let count = self.queue.len().min(self.limits.batch_commands_max);
         let rest = self.queue.drain(..count).collect();
@@ -178,6 +180,7 @@ impl Actor {
             }
             // With the head held no stream moves: a command id is taken.
             Err(append::Error::Conflict) if !self.looked_up => {
+                METRICS.conflicts.inc();
                 self.repeated = true;
                 self.requeue(decided);
             }

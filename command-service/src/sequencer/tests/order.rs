@@ -79,3 +79,27 @@ async fn what_was_decided_on_a_batch_that_fails_is_decided_again() {
         done(&sequencer, Command::Deallocate { order_id: "asks".to_owned(), sku: "LAMP".to_owned() }).await;
     }
 }
+
+/// An order's stream is taken to be empty without a look, since the append would tell. Where nothing is appended, nothing tells.
+#[tokio::test]
+async fn an_order_that_another_process_created_is_seen_after_a_lost_race_too() {
+    let log = Log::fresh().await;
+    let other = log.sequencer();
+    let order_id = Uuid::now_v7().to_string();
+    done(&other, create_batch("LAMP", 9)).await;
+    done(&other, create_order_as(&order_id, &["LAMP"])).await;
+    let sequencer = log.sequencer();
+    for known in ["LAMP", "UNKNOWN"] {
+        let ask = Submission { validate_only: true, ..submission(allocate("asks", known, 1)) };
+        let _answer = sequencer.submit(ask).await;
+    }
+    done(&other, allocate("o-0", "LAMP", 1)).await;
+
+    // The first loses a race against the other process, and both are decided again.
+    let races = hand_in(&sequencer, submission(allocate("o-1", "LAMP", 1)));
+    let refused = hand_in(&sequencer, submission(create_order_as(&order_id, &["UNKNOWN"])));
+    assert_eq!(lines(&races.await.expect("an answer")), ["Allocated"]);
+    let exists = |answer| matches!(answer, Err(Failure::Rejected(Rejection::OrderExists { .. })));
+    assert!(exists(refused.await));
+    assert!(exists(sequencer.submit(submission(create_order_as(&order_id, &["LAMP"]))).await));
+}

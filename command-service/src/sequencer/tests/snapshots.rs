@@ -8,6 +8,15 @@ impl Log {
         sqlx::query_scalar(count).fetch_one(&mut self.owner().await).await.expect("a count")
     }
 
+    /// They are written by a task of its own.
+    async fn until_snapshotted(&self) {
+        let began = Instant::now();
+        while self.snapshots().await == 0 {
+            assert!(began.elapsed() < DEADLINE, "no snapshot is written");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn change_snapshots(&self, change: &'static str) {
         self.owner().await.execute(change).await.expect("changed");
     }
@@ -35,11 +44,7 @@ async fn snapshotted() -> Log {
     log.product_with_a_past("LONG", 9, 1_000).await;
     let sequencer = log.sequencer();
     done(&sequencer, allocate("o-1", "LONG", 1)).await;
-    let began = Instant::now();
-    while log.snapshots().await == 0 {
-        assert!(began.elapsed() < DEADLINE, "no snapshot is written");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    log.until_snapshotted().await;
     done(&sequencer, allocate("o-2", "LONG", 1)).await;
     log
 }
@@ -96,10 +101,6 @@ async fn a_snapshot_is_written_only_of_what_is_committed() {
         done(&sequencer, allocate("o-1", "LONG", 1)).await;
         done(&sequencer, Command::Deallocate { order_id: "o-1".to_owned(), sku: "LONG".to_owned() }).await;
     }
-    let began = Instant::now();
-    while log.snapshots().await == 0 {
-        assert!(began.elapsed() < DEADLINE, "no snapshot is written");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    log.until_snapshotted().await;
     assert_eq!(log.available().await, 9);
 }

@@ -42,10 +42,10 @@ for package in "$@"; do
         fi
         $apt install --no-install-recommends postgresql
         ;;
-    redis-server)
-        $apt install --no-install-recommends redis-server
+    redis-server | prometheus)
+        $apt install --no-install-recommends "$package"
         if command -v systemctl >/dev/null; then
-            systemctl disable redis-server.service || true
+            systemctl disable "$package.service" || true
         fi
         ;;
     *)

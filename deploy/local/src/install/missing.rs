@@ -11,6 +11,7 @@ pub(super) struct Missing {
     pub(super) postgres: bool,
     pub(super) redis: bool,
     pub(super) python: bool,
+    pub(super) promtool: bool,
 }
 
 impl Missing {
@@ -19,6 +20,7 @@ impl Missing {
             postgres: needed.postgres && find::postgres_bin_dir().is_err(),
             redis: needed.redis && find::redis_server().is_err(),
             python: needed.python && python().await.is_none(),
+            promtool: needed.promtool && find::program(&["promtool"]).is_none(),
         }
     }
 
@@ -26,29 +28,35 @@ impl Missing {
         self == Missing::default()
     }
 
-    /// For each that is missing, one of three things.
-    fn each<'a>(self, postgres: &'a str, redis: &'a str, python: &'a str) -> Vec<&'a str> {
-        let all = [(self.postgres, postgres), (self.redis, redis), (self.python, python)];
+    /// For each that is missing, one of four things.
+    fn each<'a>(self, postgres: &'a str, redis: &'a str, python: &'a str, promtool: &'a str) -> Vec<&'a str> {
+        let all = [(self.postgres, postgres), (self.redis, redis), (self.python, python), (self.promtool, promtool)];
         all.into_iter().filter_map(|(missing, thing)| missing.then_some(thing)).collect()
     }
 
     pub(super) fn names(self) -> String {
-        self.each("Postgres", "Redis", "Python with venv").join(", ")
+        self.each("Postgres", "Redis", "Python with venv", "promtool").join(", ")
     }
 
     /// What each is for.
     pub(super) fn purposes(self) -> String {
-        self.each("Postgres keeps the log", "Redis keeps the views", "Python runs the tests' other clients").join(", ")
+        self.each(
+            "Postgres keeps the log",
+            "Redis keeps the views",
+            "Python runs the tests' other clients",
+            "promtool checks metrics and alerts",
+        )
+        .join(", ")
     }
 
     pub(super) fn debian_packages(self) -> Vec<&'static str> {
-        self.each("postgresql", "redis-server", "python3-venv")
+        self.each("postgresql", "redis-server", "python3-venv", "prometheus")
     }
 
     /// One error with the exact command for each kind of machine.
     pub(super) fn how_to(self, why: &str) -> String {
-        let fedora = self.each("postgresql-server", "valkey", "python3").join(" ");
-        let macos = self.each("postgresql@17", "redis", "python").join(" ");
+        let fedora = self.each("postgresql-server", "valkey", "python3", "golang-github-prometheus").join(" ");
+        let macos = self.each("postgresql@17", "redis", "python", "prometheus").join(" ");
         format!(
             "not found: {}. {why}. Install it, then run this again:\n  \
              Debian, Ubuntu   sudo apt-get install -y {}\n  \

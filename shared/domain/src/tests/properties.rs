@@ -86,8 +86,8 @@ fn agree(kept: Option<&Kept>, order: &Order) -> bool {
     match kept {
         None => false,
         Some(Kept::Elsewhere) => *order == Order::External,
-        Some(Kept::Cancelled) => *order == Order::Cancelled,
-        Some(Kept::Shipped) => *order == Order::Shipped,
+        Some(Kept::Cancelled) => matches!(order, Order::Cancelled { .. }),
+        Some(Kept::Shipped) => matches!(order, Order::Shipped { .. }),
         Some(Kept::Open(items)) => {
             let lines = order.open_lines().iter().map(|line| (&line.sku, line.quantity));
             lines.eq(items.iter().map(|item| (&item.sku, item.quantity)))

@@ -26,14 +26,14 @@ async fn a_batch_takes_the_next_positions_in_its_own_order() -> Result<()> {
     let ids = [one.command_id, one.command_id, other.command_id, other.command_id];
     let second = log.append.append(batch([one, other])).await?;
     assert_eq!((second.first_position, second.last_position), (3, 6));
-    assert!(second.recorded_at >= first.recorded_at);
 
     let events = log.events().await?;
     let places: Vec<_> = events[2..].iter().map(|e| (e.position, e.stream_id.as_str(), e.version)).collect();
     assert_eq!(places, [(3, "product-a", 2), (4, "product-b", 1), (5, "order-2", 1), (6, "product-a", 3)]);
     let command_ids: Vec<_> = events[2..].iter().map(|e| e.command_id).collect();
     assert_eq!(command_ids, ids);
-    assert!(events[2..].iter().all(|e| e.recorded_at == second.recorded_at));
+    let times: Vec<_> = events.iter().map(|e| e.recorded_at).collect();
+    assert!(times[1] <= times[2] && times[2..].iter().all(|time| *time == times[2]), "one commit has one time");
     assert_eq!(log.read.head().await?, 6);
     Ok(())
 }
@@ -47,7 +47,7 @@ async fn an_event_comes_back_as_it_was_appended() -> Result<()> {
     command.metadata.correlation_id = Some("c".to_owned());
     command.metadata.causation_id = Some("d".to_owned());
     command.metadata.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
-    let appended = log.append.append(batch([command.clone()])).await?;
+    log.append.append(batch([command.clone()])).await?;
 
     let events = log.events().await?;
     let new = &command.events[0];
@@ -55,7 +55,6 @@ async fn an_event_comes_back_as_it_was_appended() -> Result<()> {
     assert_eq!((&stored.stream_id, stored.version), (&new.stream_id, 1));
     assert_eq!((stored.event_type.as_str(), &stored.payload), (new.event_type, &new.payload));
     assert_eq!((stored.command_id, &stored.metadata), (command.command_id, &command.metadata));
-    assert_eq!(stored.recorded_at, appended.recorded_at);
     Ok(())
 }
 

@@ -11,5 +11,6 @@ mod load;
 mod migrate;
 mod outage;
 mod plans;
+mod read_stream;
 mod rights;
 mod tail;

@@ -7,6 +7,7 @@ mod bell;
 mod builds;
 mod cluster;
 mod outage;
+mod publish;
 mod read;
 mod refusal;
 mod support;

@@ -44,7 +44,7 @@ impl From<consistency::Receipt> for Receipt {
 
 impl From<Option<consistency::Freshness>> for Freshness {
     fn from(freshness: Option<consistency::Freshness>) -> Self {
-        let consistency::Freshness { position, may_be_stale, token } =
+        let consistency::Freshness { position, may_be_stale, token, parked_position: _ } =
             freshness.expect("every answer says how fresh it is");
         Self { position, may_be_stale, token }
     }

@@ -1,0 +1,158 @@
+//! One call that watches a view: the view now, then each change, and a sign of life while there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+use tally_api::consistency::v1::Freshness;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::outbox::{Outbox, Outgoing, StreamLimits, TooSlow};
+use crate::read_after::ReadAfter;
+use crate::reader::{Answer, Reader, decode};
+use crate::status::{Failure, Missing, Resume};
+use crate::watched::Watched;
+use crate::watches::{WatchedView, Watches};
+
+/// What all watching calls of the process share.
+#[derive(Clone)]
+pub(crate) struct Watching {
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) limits: StreamLimits,
+    /// Cancelled when the process begins to stop: a watch would never end by itself.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// What a kind of view is to its watchers.
+pub(crate) struct Kind<M, R, C> {
+    pub(crate) missing: Missing,
+    /// A message with the view, or a sign of life without.
+    pub(crate) respond: fn(Option<M>, Freshness) -> R,
+    /// The version of its stream that a view says.
+    pub(crate) version: fn(&M) -> i64,
+    /// Whether this caller may see it. Whose it is never changes, so it is asked once.
+    pub(crate) check: C,
+}
+
+impl Watching {
+    /// Begins to watch the view with this key; it must be there.
+    pub(crate) async fn begin<M, R, C>(
+        &self,
+        (from, watches): (&Watched, &Watches),
+        key: &str,
+        asked: &ReadAfter,
+        time_left: Option<Duration>,
+        kind: Kind<M, R, C>,
+    ) -> Result<Outgoing<R>, Status>
+    where
+        M: Message + Default + Send + 'static,
+        R: Send + 'static,
+        C: FnOnce(&M) -> Result<(), Status>,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| Failure::Overloaded { limit: "watchers_max" })?;
+        // Before the first look, so that no change after it is missed.
+        let view = watches.watch(key);
+        let Answer { value, freshness } = self.reader.encoded_view(from, key, asked, time_left).await?;
+        let value = value.ok_or_else(|| Failure::not_found(kind.missing, &freshness))?;
+        let first = decode(value.clone())?;
+        let Kind { missing: _, respond, version, check } = kind;
+        check(&first)?;
+        let reader = Arc::clone(&self.reader);
+        let (limits, stopping) = (self.limits, self.stopping.clone());
+        Ok(Outgoing::begin(limits, |outbox| async move {
+            let _place = place;
+            let position = freshness.position.unsigned_abs();
+            let told = Told { position, value, sent_at: Instant::now(), resume: Resume::default() };
+            let mut call = Call { reader, limits, respond, version, outbox, told };
+            match call.send(first, freshness).await {
+                Err(failure) => failure,
+                Ok(()) => tokio::select! {
+                    biased;
+                    () = stopping.cancelled() => Failure::ShuttingDown(call.told.resume),
+                    failure = call.follow(view) => failure,
+                },
+            }
+        }))
+    }
+}
+
+struct Call<M, R> {
+    reader: Arc<Reader>,
+    limits: StreamLimits,
+    respond: fn(Option<M>, Freshness) -> R,
+    version: fn(&M) -> i64,
+    outbox: Outbox<R>,
+    told: Told,
+}
+
+/// What the caller knows.
+struct Told {
+    /// As of when; it never goes back.
+    position: u64,
+    value: Bytes,
+    sent_at: Instant,
+    /// The last view that was sent.
+    resume: Resume,
+}
+
+impl<M: Message + Default, R: Send> Call<M, R> {
+    async fn follow(&mut self, mut view: WatchedView) -> Failure {
+        loop {
+            let outcome = tokio::select! {
+                changed = view.seen.changed() => match changed {
+                    Ok(()) => self.tell_change(&mut view).await,
+                    // The sweeper outlives every watch.
+                    Err(_) => return Failure::ShuttingDown(self.told.resume),
+                },
+                () = sleep_until(self.told.sent_at + self.limits.heartbeat) => self.show_life(&view).await,
+            };
+            if let Err(failure) = outcome {
+                return failure;
+            }
+        }
+    }
+
+    async fn tell_change(&mut self, view: &mut WatchedView) -> Result<(), Failure> {
+        let seen = view.seen.borrow_and_update().clone();
+        let Some(value) = seen.value.filter(|_| seen.position > self.told.position) else { return Ok(()) };
+        self.told.position = seen.position;
+        if value == self.told.value {
+            return Ok(());
+        }
+        let freshness = self.reader.freshness(seen.position, false, seen.parked).await?;
+        let view = decode(value.clone())?;
+        self.told.value = value;
+        self.send(view, freshness).await
+    }
+
+    async fn show_life(&mut self, view: &WatchedView) -> Result<(), Failure> {
+        let (position, is_confirmed, parked) = {
+            let seen = view.seen.borrow();
+            (seen.position, seen.is_confirmed, seen.parked)
+        };
+        if is_confirmed {
+            self.told.position = self.told.position.max(position);
+        }
+        let freshness = self.reader.freshness(self.told.position, !is_confirmed, parked).await?;
+        self.put((self.respond)(None, freshness)).await
+    }
+
+    async fn send(&mut self, view: M, freshness: Freshness) -> Result<(), Failure> {
+        let sent = Resume { position: freshness.position.unsigned_abs(), version: Some((self.version)(&view)) };
+        self.put((self.respond)(Some(view), freshness)).await?;
+        self.told.resume = sent;
+        Ok(())
+    }
+
+    async fn put(&mut self, message: R) -> Result<(), Failure> {
+        self.outbox.send(message).await.map_err(|TooSlow| Failure::SlowReader(self.told.resume))?;
+        self.told.sent_at = Instant::now();
+        Ok(())
+    }
+}

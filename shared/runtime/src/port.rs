@@ -1,0 +1,86 @@
+//! How a port is served: encrypted, to whom, to how many.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use clap::{ArgAction, Args};
+use tokio::net::TcpListener;
+
+use crate::connections::is_local;
+use crate::tls::{Tls, TlsArgs};
+use crate::tokens::{self, Gate, TokenArgs};
+
+/// Connections of clients at a time.
+const CONNECTIONS_MAX: u32 = 4_096;
+
+/// How a port is served.
+#[derive(Args, Clone, Debug)]
+pub struct PortArgs {
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) tokens: TokenArgs,
+
+    /// Connections of clients at a time; further ones wait to be accepted
+    #[arg(long, env = "TALLY_CONNECTIONS_MAX", default_value_t = CONNECTIONS_MAX, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections_max: u32,
+
+    /// Whether the API describes itself to whoever may ask (gRPC reflection)
+    #[arg(long, env = "TALLY_REFLECTION", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub(crate) reflection: bool,
+
+    /// Serve others than this machine although the port is not encrypted, or asks nobody who they are: something else sees to that
+    #[arg(long, env = "TALLY_INSECURE", default_value_t = false)]
+    pub(crate) insecure: bool,
+}
+
+impl Default for PortArgs {
+    /// For this machine alone: neither encrypted nor asking who calls.
+    fn default() -> Self {
+        Self {
+            tls: TlsArgs::default(),
+            tokens: TokenArgs::default(),
+            connections_max: CONNECTIONS_MAX,
+            reflection: true,
+            insecure: false,
+        }
+    }
+}
+
+/// A bound listener, not served yet.
+pub struct Listening {
+    pub(crate) listener: TcpListener,
+    /// Where it listens, with the real port.
+    pub address: SocketAddr,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) gate: Option<Gate>,
+    pub(crate) connections_max: usize,
+    pub(crate) reflection: bool,
+}
+
+/// Binds `address`; port 0 takes a free one. Certificates, keys and tokens are read before.
+///
+/// # Errors
+/// When the address can't be bound, a file can't be used, or others than this machine would be served without TLS or without knowing who
+/// calls, and nobody said that this is meant.
+pub async fn bind(address: SocketAddr, port: &PortArgs) -> anyhow::Result<Listening> {
+    let tls = Tls::load(&port.tls).context("no TLS")?;
+    let gate = tokens::gate(&port.tokens, port.tls.reload_interval()).await?;
+    let knows_callers = gate.is_some() || port.tls.is_mutual();
+    if !is_local(address) && !port.insecure && !(tls.is_some() && knows_callers) {
+        bail!(
+            "{address} can be reached by others, and {}: set up TLS (--tls-cert, --tls-key) and callers' tokens (--jwt-issuer or --tokens) or \
+             certificates (--tls-client-ca), or say --insecure if something else sees to both",
+            if tls.is_some() { "nobody would be asked who they are" } else { "nothing would be encrypted" }
+        );
+    }
+    if tls.is_none() && gate.is_some() && !is_local(address) {
+        tracing::warn!("tokens come in unencrypted: whoever listens on the way can use them");
+    }
+    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+    let address = listener.local_addr()?;
+    let connections_max = port.connections_max as usize;
+    Ok(Listening { listener, address, tls, gate, connections_max, reflection: port.reflection })
+}

@@ -1,0 +1,136 @@
+//! Whether histories, backorders, the event log API and what is published say what the log says. Read off the log's rows, not off any code of
+//! the product.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tonic::Code;
+
+use crate::client::{Backorder, Event, PageOf, ReadAfter, RustClient, TallyClient};
+use crate::{Log, PATIENCE, StoredEvent, Tally, eventually};
+
+/// What happens to an order's lines.
+const OF_LINES: [&str; 4] = ["Allocated", "OutOfStock", "Deallocated", "Shipped"];
+/// Few, so that there are several pages.
+const PAGE_SIZE: i32 = 7;
+
+/// Holds all of them against the log, once they have seen all of it. The log must not grow meanwhile.
+///
+/// # Panics
+/// When anything differs.
+pub(crate) async fn reads_equal_log(tally: &Tally, log: &Log) {
+    let client = tally.client().deadline(2 * PATIENCE);
+    let seen = ReadAfter::position(log.head).at_most(PATIENCE).or_fail();
+    histories_equal_log(&client, log, &seen).await;
+    backorders_equal_log(&client, log, &seen).await;
+    subscription_equals_log(&client, log).await;
+    published_equals_log(tally, log).await;
+}
+
+async fn histories_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) {
+    let created = log.events.iter().filter(|event| event.event_type == "OrderCreated");
+    for order_id in created.map(|event| event.text("order_id")) {
+        let of_order = |event: &&StoredEvent| {
+            event.stream_id == format!("order-{order_id}")
+                || (event.text("order_id") == order_id && OF_LINES.contains(&event.event_type.as_str()))
+        };
+        let expected: Vec<(i64, &str)> =
+            log.events.iter().filter(of_order).map(|event| (event.position, event.event_type.as_str())).collect();
+        let mut found = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let asked = PageOf { id: order_id, page_size: PAGE_SIZE, page_token: &page_token };
+            let page = client.get_order_history(asked, seen).await.unwrap_or_else(|e| panic!("{order_id}: {e:?}"));
+            found.extend(page.changes.into_iter().map(|change| (change.position, change.event_type)));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        let found: Vec<(i64, &str)> = found.iter().map(|(position, name)| (*position, name.as_str())).collect();
+        assert_eq!(found, expected, "history of {order_id}");
+    }
+}
+
+async fn backorders_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) {
+    let mut waiting: BTreeMap<(String, String), Backorder> = BTreeMap::new();
+    for event in &log.events {
+        let line = (event.text("sku").to_owned(), event.text("order_id").to_owned());
+        match event.event_type.as_str() {
+            "OutOfStock" => {
+                let (sku, order_id) = line.clone();
+                let quantity = event.number("quantity");
+                waiting.insert(line, Backorder { order_id, sku, quantity, position: event.position });
+            }
+            "Allocated" | "Deallocated" => drop(waiting.remove(&line)),
+            _ => {}
+        }
+    }
+    let mut expected: Vec<Backorder> = waiting.into_values().collect();
+    expected.sort_by_key(|line| line.position);
+    let mut skus: Vec<String> = expected.iter().map(|line| line.sku.clone()).collect();
+    skus.push(String::new());
+    skus.dedup();
+    for sku in skus {
+        let mut found = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let asked = PageOf { id: &sku, page_size: PAGE_SIZE, page_token: &page_token };
+            let page = client.list_backorders(asked, seen).await.unwrap_or_else(|e| panic!("{sku}: {e:?}"));
+            found.extend(page.backorders);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        let expected: Vec<&Backorder> = expected.iter().filter(|line| sku.is_empty() || line.sku == sku).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "backorders of {sku:?}");
+    }
+}
+
+async fn subscription_equals_log(client: &RustClient, log: &Log) {
+    // After an outage the service may not have noticed yet that the log is there again; it says so, and when to ask again.
+    let found = eventually("the log can be subscribed to", async || {
+        match client.subscribe(0, log.events.len()).await {
+            Err(error) if error.code == Code::Unavailable => None,
+            outcome => Some(outcome.unwrap_or_else(|error| panic!("{error:?}"))),
+        }
+    });
+    let found = found.await;
+    assert_eq!(found.len(), log.events.len());
+    for (found, stored) in found.iter().zip(&log.events) {
+        assert_same(found, stored);
+    }
+}
+
+fn assert_same(found: &Event, stored: &StoredEvent) {
+    assert_eq!((found.position, &found.stream_id, found.version), (stored.position, &stored.stream_id, stored.version));
+    assert_eq!((&found.event_type, &found.metadata.command_id), (&stored.event_type, &stored.command_id.to_string()));
+    let payload: Value = serde_json::from_str(&found.payload_json).expect("a payload is JSON");
+    assert_eq!(payload, stored.payload, "{stored:?}");
+}
+
+async fn published_equals_log(tally: &Tally, log: &Log) {
+    let expected: Vec<(String, String)> = log
+        .events
+        .iter()
+        .filter(|event| ["Allocated", "Deallocated", "OutOfStock"].contains(&event.event_type.as_str()))
+        .map(|event| (format!("{}-0", event.position), format!("tally.allocation.v1.{}", event.event_type)))
+        .collect();
+    let stream = format!("tally:{}:line_events", tally.log);
+    let found = eventually("all is published", async || {
+        let found: Vec<(String, Vec<(String, String)>)> =
+            redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").query_async(&mut tally.redis().await).await.ok()?;
+        (found.len() >= expected.len()).then_some(found)
+    })
+    .await;
+    let found: Vec<(String, String)> = found
+        .into_iter()
+        .map(|(id, fields)| {
+            let event: Value = serde_json::from_str(&fields[0].1).expect("a CloudEvent is JSON");
+            assert_eq!((fields[0].0.as_str(), event["id"].as_str()), ("event", id.strip_suffix("-0")));
+            (id, event["type"].as_str().expect("a type").to_owned())
+        })
+        .collect();
+    assert_eq!(found, expected, "what is published");
+}

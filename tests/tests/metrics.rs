@@ -1,0 +1,132 @@
+//! What the processes count.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use system_tests::client::{NewOrder, ReadAfter, TallyClient};
+use system_tests::health::until_ready;
+use system_tests::{Samples, Servers, Service, Tally, eventually, operations_get};
+use tally_servers::find;
+
+/// On, and on a port of its own.
+const METRICS: [(&str, &str); 1] = [("TALLY_METRICS_LISTEN", "127.0.0.1:0")];
+
+/// Projections of views.
+const PROJECTIONS: f64 = 8.0;
+
+/// What `promtool check metrics` finds to say.
+fn complaints(text: &str) -> String {
+    let promtool = find::program(&["promtool"]).expect("there is a promtool: `make test` installs it");
+    let mut check = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = check.wait_with_output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test]
+async fn calls_batches_and_lag_are_counted_and_promtool_has_nothing_to_say() {
+    let tally = Tally::start_with_environment(&METRICS).await;
+    let client = tally.client();
+    tally.stocked("b1", "LAMP", 10).await;
+    let created = client.create_order(&NewOrder::of("c-1", &[("LAMP", 4)])).await.unwrap();
+    client.validate_only().create_order(&NewOrder::of("c-1", &[("LAMP", 4)])).await.unwrap();
+    client.allocate("o1", "NO-SUCH", 1).await.unwrap_err();
+    client.get_order(&created.order_id, &created.seen()).await.unwrap();
+
+    let commands = Samples::of(&tally.command).await;
+    let create = ["grpc_method=\"CreateOrder\"", "grpc_service=\"tally.orders.v1.OrderCommandService\""];
+    assert_eq!(commands.sum("grpc_server_started_total", &create), 2.0);
+    assert_eq!(commands.sum("grpc_server_handled_total", &[create[0], "grpc_code=\"OK\""]), 2.0);
+    assert_eq!(commands.sum("grpc_server_msg_sent_total", &create), 2.0);
+    assert_eq!(commands.sum("grpc_server_handling_seconds_count", &create), 2.0);
+    let refused = ["grpc_method=\"Allocate\"", "grpc_code=\"FailedPrecondition\""];
+    assert_eq!(commands.sum("grpc_server_handled_total", &refused), 1.0);
+    // Three events of the order and two of the batch.
+    assert_eq!(commands.sum("tally_batch_events_sum", &[]), 4.0);
+    assert_eq!(commands.sum("tally_batch_commands_sum", &[]), 2.0);
+    assert_eq!(commands.sum("tally_commit_duration_seconds_count", &[]), 2.0);
+    assert_eq!(commands.sum("tally_appended_position", &[]), 4.0);
+    assert_eq!(commands.sum("tally_commands_in_flight", &[]), 0.0);
+    assert!(commands.sum("tally_state_cache_misses_total", &[]) >= 1.0);
+    assert!(commands.sum("tally_state_cache_hits_total", &[]) >= 1.0);
+    assert!(commands.sum("tally_database_sessions_opened_total", &[]) >= 1.0);
+
+    let caught_up = eventually("every projection has caught up", async || {
+        let samples = Samples::of(&tally.projector).await;
+        let reached = samples.sum("tally_projection_position", &[]) == 4.0 * PROJECTIONS;
+        reached.then_some(samples)
+    })
+    .await;
+    assert_eq!(caught_up.sum("tally_log_head_position", &[]), 4.0);
+    assert_eq!(caught_up.sum("tally_projection_lag_events", &[]), 0.0);
+    assert_eq!(caught_up.sum("tally_projection_lag_seconds", &[]), 0.0);
+    assert_eq!(caught_up.sum("tally_projection_batch_events_sum", &["projection=\"order\""]), 4.0);
+    let following = caught_up.sum("tally_projection_state", &["state=\"following\""]);
+    assert_eq!(following, PROJECTIONS + 3.0, "and the log, what is published, and the sharing of the work");
+
+    let queries = Samples::of(&tally.query).await;
+    assert_eq!(queries.sum("grpc_server_handled_total", &["grpc_method=\"GetOrder\"", "grpc_code=\"OK\""]), 1.0);
+    assert_eq!(queries.sum("tally_reads_waiting", &[]), 0.0);
+    for samples in [commands, caught_up, queries] {
+        assert_eq!(complaints(&samples.text), "");
+    }
+}
+
+#[tokio::test]
+async fn a_projection_that_stands_still_falls_behind_and_reads_that_wait_in_vain_are_counted() {
+    let tally = Tally::start_with_environment(&METRICS).await;
+    let client = tally.client();
+    tally.stocked("b1", "LAMP", 10).await;
+    client.get_stock("LAMP", &ReadAfter::position(2).or_fail()).await.unwrap();
+    tally.projector.pause();
+    let receipt = client.allocate("o1", "LAMP", 1).await.unwrap();
+    let seen = receipt.seen().at_most(std::time::Duration::from_millis(50));
+    assert!(client.get_stock("LAMP", &seen).await.is_ok_and(|stock| stock.freshness.may_be_stale));
+    let stock = "projection=\"stock\"";
+    let queries = Samples::of(&tally.query).await;
+    // Perhaps the first one waited too, for as long as it had to.
+    assert!([1.0, 2.0].contains(&queries.sum("tally_read_wait_duration_seconds_count", &[stock])));
+    assert_eq!(queries.sum("tally_read_wait_timeouts_total", &[stock]), 1.0);
+    assert_eq!(queries.sum("tally_stale_answers_total", &[stock]), 1.0);
+    tally.projector.resume();
+    client.get_stock("LAMP", &receipt.seen()).await.unwrap();
+}
+
+#[tokio::test]
+async fn lag_grows_while_redis_is_away_and_readiness_is_there_over_http() {
+    let tally = Tally::start_on_own_servers_with_environment(&METRICS).await;
+    let client = tally.client();
+    tally.stocked("b1", "LAMP", 10).await;
+    client.get_stock("LAMP", &ReadAfter::position(2)).await.unwrap();
+    assert_eq!(operations_get(&tally.projector, "/readyz").await.0, 200);
+    tally.servers().redis().kill().await.unwrap();
+    client.allocate("o1", "LAMP", 1).await.unwrap();
+    let lag = |samples: &Samples| samples.sum("tally_projection_lag_seconds", &["projection=\"stock\""]);
+    let first = eventually("the projection is behind", async || {
+        let samples = Samples::of(&tally.projector).await;
+        (lag(&samples) > 0.0).then(|| lag(&samples))
+    })
+    .await;
+    eventually("and falls further behind", async || (lag(&Samples::of(&tally.projector).await) > first).then_some(()))
+        .await;
+    until_ready(&tally.projector, false).await;
+    assert_eq!(operations_get(&tally.projector, "/readyz").await.0, 503);
+    assert_eq!(operations_get(&tally.projector, "/livez").await.0, 200);
+    assert_eq!(operations_get(&tally.projector, "/secrets").await.0, 404);
+    let retries = Samples::of(&tally.projector).await.sum("tally_projection_retries_total", &["projection=\"stock\""]);
+    assert!(retries >= 1.0);
+}
+
+#[tokio::test]
+async fn nothing_is_served_unless_it_is_asked_for() {
+    let tally = Tally::start().await;
+    let says = |service: &Service| std::fs::read_to_string(service.log()).unwrap().contains("metrics are served");
+    assert!(!tally.services().into_iter().any(says));
+    assert!(matches!(tally.servers(), Servers::Shared { .. }));
+}

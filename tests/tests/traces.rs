@@ -1,0 +1,233 @@
+//! A trace shows a command's whole way: asserted on what an OTLP receiver gets.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use system_tests::client::{NewOrder, TallyClient};
+use system_tests::{Samples, Tally, eventually};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+/// A span, and the service that sent it.
+#[derive(Clone, Debug)]
+struct Seen {
+    service: String,
+    span: Span,
+}
+
+impl Seen {
+    fn attribute(&self, key: &str) -> Option<any_value::Value> {
+        attribute(&self.span.attributes, key)
+    }
+}
+
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<any_value::Value> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    found.value.clone().and_then(|AnyValue { value }| value)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A real receiver of OTLP over gRPC.
+#[derive(Clone, Default)]
+struct Receiver(Arc<Mutex<Vec<Seen>>>);
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut seen = self.0.lock().unwrap();
+        for resource in request.into_inner().resource_spans {
+            let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
+            let service = match attribute(&attributes, "service.name") {
+                Some(any_value::Value::StringValue(name)) => name,
+                other => panic!("a name: {other:?}"),
+            };
+            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                seen.push(Seen { service: service.clone(), span });
+            }
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Receiver {
+    async fn start() -> (Self, SocketAddr) {
+        let receiver = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(receiver.clone()));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        (receiver, address)
+    }
+
+    fn all(&self) -> Vec<Seen> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn of_trace(&self, trace: &str) -> Vec<Seen> {
+        self.all().into_iter().filter(|seen| hex(&seen.span.trace_id) == trace).collect()
+    }
+}
+
+fn environment(address: SocketAddr) -> [(&'static str, String); 2] {
+    [("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")), ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned())]
+}
+
+async fn tally(address: SocketAddr, more: &[(&'static str, &str)]) -> Tally {
+    let environment = environment(address);
+    let environment = environment.iter().map(|(name, value)| (*name, value.as_str()));
+    Tally::start_with_environment(&environment.chain(more.iter().copied()).collect::<Vec<_>>()).await
+}
+
+#[tokio::test]
+async fn one_trace_shows_a_commands_whole_way() {
+    let (receiver, address) = Receiver::start().await;
+    let tally = tally(address, &[("TALLY_METRICS_LISTEN", "127.0.0.1:0")]).await;
+    tally.stocked("b1", "LAMP", 10).await;
+    let client = tally.client().with_header("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+    // So that the read has to wait.
+    tally.projector.pause();
+    let created = client.create_order(&NewOrder::of("c-1", &[("LAMP", 4)])).await.unwrap();
+    let (order_id, seen) = (created.order_id.clone(), created.seen());
+    let read = tokio::spawn(async move { client.get_order(&order_id, &seen).await });
+    eventually("the read waits", async || {
+        (Samples::of(&tally.query).await.sum("tally_reads_waiting", &[]) == 1.0).then_some(())
+    })
+    .await;
+    tally.projector.resume();
+    read.await.unwrap().unwrap();
+
+    let wanted: BTreeSet<&str> = BTreeSet::from([
+        "tally.orders.v1.OrderCommandService/CreateOrder",
+        "decide and commit",
+        "project order",
+        "project stock",
+        "project orders_by_customer",
+        "tally.orders.v1.OrderQueryService/GetOrder",
+        "wait for projection",
+    ]);
+    let spans = eventually("the whole trace has arrived", async || {
+        let spans = receiver.of_trace(TRACE);
+        let names: BTreeSet<&str> = spans.iter().map(|seen| seen.span.name.as_str()).collect();
+        wanted.is_subset(&names).then(|| spans.clone())
+    })
+    .await;
+    let find = |name: &str| {
+        let mut found = spans.iter().filter(|seen| seen.span.name == name);
+        let one = found.next().unwrap();
+        assert!(found.next().is_none(), "{name} is there once");
+        one
+    };
+    let command = find("tally.orders.v1.OrderCommandService/CreateOrder");
+    assert_eq!((command.service.as_str(), command.span.kind()), ("command-service", SpanKind::Server));
+    assert_eq!(hex(&command.span.parent_span_id), CALLER);
+    for (key, value) in
+        [("rpc.system", "grpc"), ("rpc.service", "tally.orders.v1.OrderCommandService"), ("rpc.method", "CreateOrder")]
+    {
+        assert_eq!(command.attribute(key), Some(any_value::Value::StringValue(value.to_owned())), "{key}");
+    }
+    assert_eq!(command.attribute("rpc.grpc.status_code"), Some(any_value::Value::IntValue(0)));
+
+    let commit = find("decide and commit");
+    assert_eq!(commit.span.parent_span_id, command.span.span_id);
+    let position = any_value::Value::IntValue(created.receipt.as_ref().unwrap().position);
+    assert_eq!(commit.attribute("tally.position"), Some(position));
+
+    let projected = find("project order");
+    assert_eq!((projected.service.as_str(), projected.span.kind()), ("projector", SpanKind::Consumer));
+    assert_eq!(projected.span.parent_span_id, command.span.span_id, "the event's metadata carried it");
+    // Linked with the batch that it was part of, and that one with the command.
+    let batch_id = &projected.span.links[0].span_id;
+    let batch = receiver.all().into_iter().find(|seen| seen.span.span_id == *batch_id);
+    let batch = eventually("the batch's span has arrived", async || {
+        batch.clone().or_else(|| receiver.all().into_iter().find(|seen| seen.span.span_id == *batch_id))
+    })
+    .await;
+    assert!(batch.span.links.iter().any(|link| link.span_id == command.span.span_id));
+
+    let query = find("tally.orders.v1.OrderQueryService/GetOrder");
+    assert_eq!(query.service, "query-service");
+    assert_eq!(find("wait for projection").span.parent_span_id, query.span.span_id);
+    for seen in receiver.all() {
+        assert!(!format!("{seen:?}").contains("c-1"), "no customer: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_caller_does_not_want_followed_is_not() {
+    let (receiver, address) = Receiver::start().await;
+    let tally = tally(address, &[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]).await;
+    tally.stocked("b1", "LAMP", 10).await;
+    let unsampled = format!("00-{TRACE}-{CALLER}-00");
+    tally.client().with_header("traceparent", &unsampled).allocate("o1", "LAMP", 1).await.unwrap();
+    let other = "5bf92f3577b34da6a3ce929d0e0e4737";
+    let sampled = format!("00-{other}-{CALLER}-01");
+    tally.client().with_header("traceparent", &sampled).allocate("o2", "LAMP", 1).await.unwrap();
+    eventually("what is wanted has arrived", async || (!receiver.of_trace(other).is_empty()).then_some(())).await;
+    assert!(receiver.of_trace(TRACE).is_empty());
+    assert!(receiver.all().iter().all(|seen| hex(&seen.span.trace_id) == other));
+    // Carried on all the same, for whoever looks into the log.
+    let metadata: Vec<String> = sqlx::query_scalar("SELECT metadata FROM events WHERE metadata LIKE '%traceparent%'")
+        .fetch_all(&tally.database().await)
+        .await
+        .unwrap();
+    assert!(metadata.iter().any(|metadata| metadata.contains(&unsampled)), "{metadata:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_away_hinders_nobody() {
+    let address = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
+    let tally = tally(address, &[]).await;
+    tally.stocked("b1", "LAMP", 10).await;
+    let receipt = tally.client().allocate("o1", "LAMP", 1).await.unwrap();
+    tally.client().get_stock("LAMP", &receipt.seen()).await.unwrap();
+    for service in tally.services() {
+        assert!(service.stop().await.success());
+    }
+}
+
+#[tokio::test]
+async fn log_lines_of_a_call_name_its_trace() {
+    let tally = Tally::start_with_environment(&[("RUST_LOG", "debug"), ("TALLY_LOG_FORMAT", "json")]).await;
+    tally
+        .client()
+        .with_header("traceparent", &format!("00-{TRACE}-{CALLER}-01"))
+        .allocate("o1", "LAMP", 1)
+        .await
+        .unwrap_err();
+    let line = eventually("the call's line", async || {
+        let log = std::fs::read_to_string(tally.command.log()).unwrap();
+        log.lines().find(|line| line.contains("a call ended") && line.contains("Allocate")).map(str::to_owned)
+    })
+    .await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["trace_id"], TRACE);
+    assert_eq!(line["fields"]["code"], "FailedPrecondition");
+    // Without a context from the caller it has an id of its own.
+    tally.client().allocate("o1", "LAMP", 1).await.unwrap_err();
+    eventually("another call's line", async || {
+        let log = std::fs::read_to_string(tally.command.log()).unwrap();
+        let lines = log.lines().filter(|line| line.contains("a call ended") && line.contains("Allocate"));
+        let ids: BTreeSet<String> = lines
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["trace_id"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        (ids.len() == 2).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,120 @@
+//! Whether a history is one that Tally may have. Pure: it knows the history and the log, and nothing of how they came about.
+//!
+//! The log is the truth that everything is held against; that it is a possible log itself is checked first.
+
+mod commands;
+mod digest;
+mod errors;
+mod order;
+mod positions;
+pub(crate) mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use system_tests::Log;
+
+use crate::history::History;
+
+pub use digest::digest;
+
+/// Violations of one rule that are kept; a broken rule is often broken a thousand times.
+const VIOLATIONS_PER_RULE_MAX: usize = 20;
+
+/// A promise.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Rule {
+    /// Positions are 1, 2, 3 …, and versions within each stream too.
+    Dense,
+    /// Every acknowledged command is in the log, once, where its receipt says.
+    NothingLost,
+    /// No command takes effect twice.
+    NothingTwice,
+    /// Nothing is in the log that nobody sent, or that was refused.
+    NothingForeign,
+    /// The same command id has one answer.
+    OneAnswer,
+    /// What was acknowledged before another was sent stands before it in the log.
+    RealTime,
+    /// The events fit each other, and no batch has more allocated than is in it.
+    NeverOversold,
+    /// Every answer is the fold of the log at the position that it says.
+    ViewIsFold,
+    /// No answer is from before the token that was sent along without saying so.
+    NeverStaleUnflagged,
+    /// No session that sends its tokens along reads backwards.
+    NeverBackwards,
+    /// Every error is one that the API promises.
+    PromisedErrors,
+    /// Where nothing is wrong that could be noticed, nothing is noticed.
+    CalmInCalm,
+    /// Every view gets to the end of the log when all is well again.
+    CatchesUp,
+    /// Clients are never told what breaks them.
+    ClientsLive,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// How.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.what)
+    }
+}
+
+/// Collects what is found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    violations: Vec<Violation>,
+    left_out: usize,
+}
+
+impl Findings {
+    pub(crate) fn add(&mut self, rule: Rule, what: impl Into<String>) {
+        let same = self.violations.iter().filter(|violation| violation.rule == rule).count();
+        if same < VIOLATIONS_PER_RULE_MAX {
+            self.violations.push(Violation { rule, what: what.into() });
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+/// What a check came to.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What is wrong; nothing, if all is well.
+    pub violations: Vec<Violation>,
+    /// How many more violations there were of rules that were broken often.
+    pub left_out: usize,
+    /// Answers that were held against the fold of the log at their position.
+    pub views_checked: usize,
+}
+
+/// Holds a history and its log against every rule.
+pub fn check(history: &History, log: &Log) -> Verdict {
+    let mut findings = Findings::default();
+    positions::check(log, &mut findings);
+    let sent = commands::Sent::of(history);
+    commands::check(&sent, log, &mut findings);
+    order::check(&sent, log, &mut findings);
+    errors::check(history, &mut findings);
+    views::check_tokens(history, &mut findings);
+    let views_checked = views::check_views(history, log, &mut findings);
+    for broken in &history.broken_sessions {
+        findings.add(Rule::ClientsLive, broken.clone());
+    }
+    for behind in &history.views_behind {
+        findings.add(Rule::CatchesUp, behind.clone());
+    }
+    Verdict { violations: findings.violations, left_out: findings.left_out, views_checked }
+}

@@ -1,0 +1,171 @@
+//! A small history with its log: a batch of ten lamps, of which an order gets three.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use system_tests::client::{Allocation, Batch, Stock};
+use system_tests::{Log, StoredEvent};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::checker::views::{of_allocations, of_stock};
+use crate::checker::{Rule, Verdict, check};
+use crate::history::{Attempt, AttemptResult, Failed, History, Injected, Read, ReadResult, View};
+
+/// A history and the log that it is held against.
+pub(super) struct Story {
+    pub(super) history: History,
+    pub(super) log: Log,
+}
+
+pub(super) fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+pub(super) fn failed(code: &str, reason: &str, says_when: bool) -> Failed {
+    Failed { code: code.to_owned(), reason: reason.to_owned(), is_local: false, says_when }
+}
+
+pub(super) fn unknown() -> AttemptResult {
+    AttemptResult::Unknown(failed("Unavailable", "STORE_UNAVAILABLE", true))
+}
+
+impl Story {
+    /// Command 1 creates the batch (positions 1 and 2), command 2 allocates (position 3), command 3 allocates again and changes nothing.
+    pub(super) fn good() -> Self {
+        let log = Log { id: id(0), head: 0, events: Vec::new(), unchanged: BTreeSet::from([id(3)]) };
+        let mut story = Self { history: History::default(), log };
+        story.event(1, Some(2), "batch-b", 1, "BatchRefClaimed", json!({"batch_ref": "b", "sku": "LAMP"}));
+        let batch = json!({"batch_ref": "b", "sku": "LAMP", "quantity": 10});
+        story.event(1, None, "product-LAMP", 1, "BatchCreated", batch);
+        story.event(2, Some(1), "product-LAMP", 2, "Allocated", allocated("o", 3));
+        story.acknowledge(1, 10, 20, "product-LAMP", 1, 2);
+        story.acknowledge(2, 30, 40, "product-LAMP", 2, 3);
+        story.acknowledge(3, 50, 60, "product-LAMP", 2, 3);
+        story.read_stock(70, 0, false, 0);
+        story.read_stock(80, 2, false, 2);
+        story.read_stock(90, 3, false, 3);
+        let rows = of_allocations(&[Allocation::new("LAMP", "b", 3)]);
+        story.read(View::Allocations("o".to_owned()), 100, 3, false, 3, Some(rows));
+        story.read(View::Order("o".to_owned()), 110, 3, false, 3, None);
+        story
+    }
+
+    pub(super) fn check(&self) -> Verdict {
+        check(&self.history, &self.log)
+    }
+
+    /// The rules that it breaks.
+    pub(super) fn broken(&self) -> BTreeSet<Rule> {
+        self.check().violations.into_iter().map(|violation| violation.rule).collect()
+    }
+
+    pub(super) fn event(
+        &mut self,
+        command: u128,
+        count: Option<i32>,
+        stream_id: &str,
+        version: i64,
+        event_type: &str,
+        payload: Value,
+    ) {
+        self.log.head += 1;
+        self.log.events.push(StoredEvent {
+            position: self.log.head,
+            stream_id: stream_id.to_owned(),
+            version,
+            event_type: event_type.to_owned(),
+            payload,
+            command_id: id(command),
+            command_events: count,
+            recorded_at: OffsetDateTime::UNIX_EPOCH,
+        });
+    }
+
+    fn attempt(&mut self, command: u128, invoked_us: u64, ended_us: u64, result: AttemptResult) {
+        let (session, kind, replica) = (1, "Allocate", 0);
+        let command_id = id(command);
+        self.history.attempts.push(Attempt { command_id, session, kind, replica, invoked_us, ended_us, result });
+    }
+
+    pub(super) fn acknowledge(
+        &mut self,
+        command: u128,
+        invoked_us: u64,
+        ended_us: u64,
+        stream_id: &str,
+        version: i64,
+        position: i64,
+    ) {
+        let stream_id = stream_id.to_owned();
+        let result = AttemptResult::Acknowledged { stream_id, version, position, answer: 1 };
+        self.attempt(command, invoked_us, ended_us, result);
+    }
+
+    pub(super) fn unknown(&mut self, command: u128, invoked_us: u64, ended_us: u64) {
+        self.attempt(command, invoked_us, ended_us, unknown());
+    }
+
+    pub(super) fn refused(&mut self, command: u128, invoked_us: u64, ended_us: u64, failed: Failed) {
+        self.attempt(command, invoked_us, ended_us, AttemptResult::Refused(failed));
+    }
+
+    /// The same answer as the first time.
+    pub(super) fn again(&mut self, command: u128, invoked_us: u64, ended_us: u64) {
+        let first = self.history.attempts.iter().find(|attempt| attempt.command_id == id(command));
+        let result = first.map(|first| first.result.clone());
+        self.unknown(command, invoked_us, ended_us);
+        self.attempt(command, ended_us, ended_us + 1, result.unwrap_or_else(unknown));
+    }
+
+    pub(super) fn result_of(&mut self, command: u128, result: AttemptResult) {
+        for attempt in self.history.attempts.iter_mut().filter(|attempt| attempt.command_id == id(command)) {
+            attempt.result = result.clone();
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        view: View,
+        invoked_us: u64,
+        position: i64,
+        may_be_stale: bool,
+        wanted: i64,
+        shown: Option<u64>,
+    ) {
+        let result = ReadResult::Answered { position, may_be_stale, view: shown };
+        let (session, replica, ended_us) = (1, 0, invoked_us + 1);
+        self.history.reads.push(Read { session, view, replica, invoked_us, ended_us, wanted, result });
+    }
+
+    /// The stock as it should be shown as of `position`.
+    pub(super) fn read_stock(&mut self, invoked_us: u64, position: i64, may_be_stale: bool, wanted: i64) {
+        let shown = match position {
+            0 | 1 => None,
+            2 => Some(of_stock(stock(0, 1))),
+            _ => Some(of_stock(stock(3, 2))),
+        };
+        self.read(View::Stock("LAMP".to_owned()), invoked_us, position, may_be_stale, wanted, shown);
+    }
+
+    pub(super) fn fault(&mut self, began_us: u64, healed_us: u64, is_harmless: bool) {
+        self.history.faults.push(Injected { fault: "kill-redis", is_harmless, began_us, healed_us });
+    }
+}
+
+pub(super) fn allocated(order_id: &str, quantity: i32) -> Value {
+    json!({"order_id": order_id, "sku": "LAMP", "quantity": quantity, "batch_ref": "b", "from_backorder": false})
+}
+
+fn stock(allocated: i32, version: i64) -> Stock {
+    let available = 10 - allocated;
+    let batch_ref = "b".to_owned();
+    Stock {
+        sku: "LAMP".to_owned(),
+        batches: vec![Batch { batch_ref, quantity: 10, allocated, available, eta: None, arrival: 2 }],
+        available_now: available.into(),
+        allocated: allocated.into(),
+        version,
+        ..Stock::default()
+    }
+}
