@@ -18,8 +18,8 @@ use crate::replicas::unique_name;
 use crate::retry::Failure;
 use crate::retry_parked::{self, Retried, retry_parked};
 use crate::status::Status;
-use crate::tail::Tail;
 use crate::stores::{Log, Views as _};
+use crate::tail::Tail;
 use crate::verify::{Verified, verify};
 use crate::work::Surroundings;
 
@@ -92,11 +92,7 @@ impl Admin {
         let mut projectors: Vec<String> =
             self.writer.members().await?.iter().map(|member| unique_name(member).to_owned()).collect();
         projectors.dedup();
-        Ok(proto::ListProjectionsResponse {
-            projections,
-            read_shards: i32::from(self.writer.shards()),
-            projectors,
-        })
+        Ok(proto::ListProjectionsResponse { projections, read_shards: i32::from(self.writer.shards()), projectors })
     }
 
     async fn facts(&self, fold: &Arc<dyn Fold>, log: &LogFacts) -> Result<proto::Projection, Failure> {
@@ -137,12 +133,17 @@ impl Admin {
         }
         found.sort();
         let after = (after.projection.as_str(), after.position, after.shard);
-        let page = found.into_iter().filter(|(name, position, shard, _)| (*name, *position, *shard) > after).take(limit);
+        let page =
+            found.into_iter().filter(|(name, position, shard, _)| (*name, *position, *shard) > after).take(limit);
         Ok(page.map(|(name, position, shard, record)| parked_event(name, position, shard, &record)).collect())
     }
 
     /// Folds a parked event after all.
-    pub(crate) async fn retry_parked(&self, fold: &Arc<dyn Fold>, position: u64) -> Result<Retried, retry_parked::Error> {
+    pub(crate) async fn retry_parked(
+        &self,
+        fold: &Arc<dyn Fold>,
+        position: u64,
+    ) -> Result<Retried, retry_parked::Error> {
         retry_parked(&**fold, &*self.log, &self.writer, position).await
     }
 

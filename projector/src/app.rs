@@ -46,7 +46,9 @@ impl App {
         let readiness = Readiness::default();
         let mut engine = engine(common, &args.projecting, Status::new(readiness.clone())).await?;
         engine.line_events_kept_max = Some(args.line_events_kept_max);
-        if let Ok(Err(error @ tally_read_model::Error::Layout { .. })) = timeout(CHECK_WITHIN, engine.model.log_id()).await {
+        if let Ok(Err(error @ tally_read_model::Error::Layout { .. })) =
+            timeout(CHECK_WITHIN, engine.model.log_id()).await
+        {
             return Err(error.into());
         }
         LazyLock::force(&METRICS);

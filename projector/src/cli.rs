@@ -136,7 +136,10 @@ async fn watch_rebuild(admin: &Admin, fold: &Arc<dyn Fold>, status: &Status, jso
         let Some(rebuild) = facts.rebuild else {
             let differing = last.as_ref().and_then(|rebuild| rebuild.comparison.as_ref()).map(|it| it.differing_views);
             let differing = differing.map(|count| format!("; {count} views differ from before")).unwrap_or_default();
-            progress.end(&format!("rebuilt {name} up to position {}, generation {}{differing}", facts.checkpoint, facts.generation));
+            progress.end(&format!(
+                "rebuilt {name} up to position {}, generation {}{differing}",
+                facts.checkpoint, facts.generation
+            ));
             return Ok(());
         };
         progress.at(&rebuild);
@@ -194,5 +197,8 @@ async fn reshard(common: &CommonArgs, args: &ShowArgs) -> anyhow::Result<()> {
         removed += old.clear(shard).await?;
     }
     engine.model.writer(log_id).claim().await?;
-    line(&format!("removed {removed} keys of {before} read shards; the next projector that serves fills {}", engine.model.shards()))
+    line(&format!(
+        "removed {removed} keys of {before} read shards; the next projector that serves fills {}",
+        engine.model.shards()
+    ))
 }

@@ -68,7 +68,9 @@ impl Conductor {
         let Some(plan) = plan::read(&*self.views, self.name()).await? else { return Ok(()) };
         let (version, now) = (self.fold.version(), self.surroundings.now_ms());
         if plan.kept.as_ref().is_some_and(|kept| kept.until_ms <= now) {
-            let let_go = |plan: Plan| plan.kept.as_ref().is_some_and(|kept| kept.until_ms <= now).then_some(Plan { kept: None, ..plan });
+            let let_go = |plan: Plan| {
+                plan.kept.as_ref().is_some_and(|kept| kept.until_ms <= now).then_some(Plan { kept: None, ..plan })
+            };
             plan::change(&*self.views, self.name(), let_go).await?;
             return Ok(self.views.ring_projectors().await?);
         }
@@ -80,7 +82,9 @@ impl Conductor {
             // Begun by an earlier version of the program, which nobody will finish.
             Some(building) if building.generation.version < version => self.abandon(building.generation.number).await,
             Some(_) => Ok(()),
-            None if version > plan.live.version && version > plan.held_version => self.begin(true).await.map(drop).or_else(unless_unfit),
+            None if version > plan.live.version && version > plan.held_version => {
+                self.begin(true).await.map(drop).or_else(unless_unfit)
+            }
             None => Ok(()),
         }
     }
@@ -150,7 +154,12 @@ impl Conductor {
         for (unit, live, new) in pairs {
             let switched = self.views.switch(unit, (live, new), true, false).await?;
             if switched != Switched::Done {
-                tracing::debug!(projection = unit.projection, shard = unit.shard, ?switched, "its owner will switch it");
+                tracing::debug!(
+                    projection = unit.projection,
+                    shard = unit.shard,
+                    ?switched,
+                    "its owner will switch it"
+                );
             }
         }
         self.views.ring_projectors().await?;

@@ -181,7 +181,9 @@ impl Units {
             if self.running.contains_key(&unit) {
                 continue;
             }
-            let Some(fold) = self.engine.projections.iter().find(|fold| fold.name() == unit.projection) else { continue };
+            let Some(fold) = self.engine.projections.iter().find(|fold| fold.name() == unit.projection) else {
+                continue;
+            };
             self.engine.status.set(Part::Unit(unit), State::Starting);
             let run = self.unit_run(unit, fold);
             let task = self.tasks.spawn(run.run());

@@ -27,29 +27,58 @@ pub(crate) fn without_facts(failure: &Failure) -> Explanation {
 pub(crate) fn explain(facts: &Projection, log_failure: Option<&Failure>) -> Explanation {
     let name = &facts.name;
     if let Some(failure) = log_failure {
-        return Explanation::new("POSTGRES_AWAY", format!("Postgres is away, so {name} stays at position {}: {failure}.", facts.checkpoint));
+        return Explanation::new(
+            "POSTGRES_AWAY",
+            format!("Postgres is away, so {name} stays at position {}: {failure}.", facts.checkpoint),
+        );
     }
     let behind = format!("{} events", facts.lag_events);
     match facts.state() {
-        ProjectionState::Halted => Explanation::new("HALTED", format!("{name} stopped for good, and a person has to look: {}.", facts.reason)),
+        ProjectionState::Halted => {
+            Explanation::new("HALTED", format!("{name} stopped for good, and a person has to look: {}.", facts.reason))
+        }
         ProjectionState::Paused => {
             Explanation::new("PAUSED", format!("{name} is paused, {behind} behind; ResumeProjection lets it go on."))
         }
-        ProjectionState::Unowned => Explanation::new("NO_OWNER", format!("No projector works at {name}, {behind} behind; one takes over within seconds if any runs.")),
+        ProjectionState::Unowned => Explanation::new(
+            "NO_OWNER",
+            format!("No projector works at {name}, {behind} behind; one takes over within seconds if any runs."),
+        ),
         ProjectionState::Waiting => waiting(facts),
         ProjectionState::Recovering => {
             let until = facts.shards.iter().map(|shard| shard.complete_from).max().unwrap_or(0);
-            let loss = facts.losses.first().map(|loss| format!(" after a loss ({})", loss.description)).unwrap_or_default();
-            Explanation::new("RECOVERING", format!("The views of {name} are made again{loss}: position {} of {until}{}.", facts.checkpoint, at_rate(facts)))
+            let loss =
+                facts.losses.first().map(|loss| format!(" after a loss ({})", loss.description)).unwrap_or_default();
+            Explanation::new(
+                "RECOVERING",
+                format!(
+                    "The views of {name} are made again{loss}: position {} of {until}{}.",
+                    facts.checkpoint,
+                    at_rate(facts)
+                ),
+            )
         }
         _ if facts.parked_events > 0 => {
             let count = facts.parked_events;
-            let also = if facts.lag_events > 0 { format!(" It is {behind} behind besides{}.", at_rate(facts)) } else { String::new() };
-            Explanation::new("PARKED_EVENT", format!("{count} event(s) of {name} are parked, and the views that they are about wait for RetryParkedEvent; everything else is up to date.{also}"))
+            let also = if facts.lag_events > 0 {
+                format!(" It is {behind} behind besides{}.", at_rate(facts))
+            } else {
+                String::new()
+            };
+            Explanation::new(
+                "PARKED_EVENT",
+                format!(
+                    "{count} event(s) of {name} are parked, and the views that they are about wait for RetryParkedEvent; everything else is up to date.{also}"
+                ),
+            )
         }
         ProjectionState::Rebuilding if facts.lag_events == 0 => {
-            let (done, total) = facts.rebuild.as_ref().map_or((0, 0), |rebuild| (rebuild.done_events, rebuild.total_events));
-            Explanation::new("REBUILDING", format!("{name} is caught up; a rebuild beside it is at {done} of {total} events."))
+            let (done, total) =
+                facts.rebuild.as_ref().map_or((0, 0), |rebuild| (rebuild.done_events, rebuild.total_events));
+            Explanation::new(
+                "REBUILDING",
+                format!("{name} is caught up; a rebuild beside it is at {done} of {total} events."),
+            )
         }
         _ if facts.lag_events == 0 => {
             Explanation::new("CAUGHT_UP", format!("{name} is caught up with the log at position {}.", facts.head))

@@ -75,7 +75,10 @@ pub(crate) async fn gather(
         events_per_second: slowest(units.iter().map(|unit| unit.report.live_rate)),
         parked_events: units.iter().map(|unit| unit.shard.parked_events).sum(),
         rebuild: plan.as_ref().and_then(|plan| plan.building.as_ref()).map(|building| rebuild(building, &units, head)),
-        kept_generation: plan.as_ref().and_then(|plan| plan.kept.as_ref()).map_or(0, |kept| number(kept.generation.number)),
+        kept_generation: plan
+            .as_ref()
+            .and_then(|plan| plan.kept.as_ref())
+            .map_or(0, |kept| number(kept.generation.number)),
         kept_until_time: plan.as_ref().and_then(|plan| plan.kept.as_ref()).map(|kept| from_ms(kept.until_ms)),
         losses: losses.iter().filter_map(|loss| self::loss(loss)).collect(),
         ..proto::Projection::default()

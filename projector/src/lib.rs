@@ -32,8 +32,8 @@ mod model;
 
 mod commands;
 mod engine;
-mod report;
 mod outward;
+mod report;
 mod run;
 mod tail;
 

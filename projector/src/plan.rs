@@ -123,7 +123,8 @@ impl Plan {
     }
 
     fn parse(text: &str) -> Result<Self, Failure> {
-        serde_json::from_str(text).map_err(|_| Failure::Passing("the projection's plan was written by a later version".to_owned()))
+        serde_json::from_str(text)
+            .map_err(|_| Failure::Passing("the projection's plan was written by a later version".to_owned()))
     }
 
     fn to_text(&self) -> Result<String, Failure> {

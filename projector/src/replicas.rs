@@ -31,7 +31,12 @@ fn has(member: &str, projection: &str, version: u32) -> bool {
 
 /// The units that `member` is to work at: of each projection those are shared out that have its version of it. Of all units together
 /// each gets about as many.
-pub(crate) fn share(projections: &[(&'static str, u32)], shards: u16, members: &[String], member: &str) -> BTreeSet<Unit> {
+pub(crate) fn share(
+    projections: &[(&'static str, u32)],
+    shards: u16,
+    members: &[String],
+    member: &str,
+) -> BTreeSet<Unit> {
     let mut own = BTreeSet::new();
     for (number, &(projection, version)) in projections.iter().enumerate() {
         let alike: Vec<&String> = members.iter().filter(|it| has(it, projection, version)).collect();
@@ -62,11 +67,7 @@ pub(crate) async fn tend(
 }
 
 /// Gives back every lease and says that this projector stops.
-pub(crate) async fn leave(
-    views: &dyn Views,
-    projections: &[(&'static str, u32)],
-    member: &str,
-) -> Result<(), Failure> {
+pub(crate) async fn leave(views: &dyn Views, projections: &[(&'static str, u32)], member: &str) -> Result<(), Failure> {
     let unwanted: Vec<_> = projections.iter().map(|&(name, version)| (name, version, false)).collect();
     for shard in 0..views.shards() {
         views.tend(shard, &unwanted, member, LEASE).await?;

@@ -89,7 +89,8 @@ async fn try_retry(
     if let (0, Some((_, reason))) = (done, folded.parked) {
         return Err(Error::StillUnfoldable(reason));
     }
-    let change = folded.change.unwrap_or_else(|| ViewChange { key: key.clone(), now: unmarked, ..ViewChange::default() });
+    let change =
+        folded.change.unwrap_or_else(|| ViewChange { key: key.clone(), now: unmarked, ..ViewChange::default() });
     let change = ViewChange { was_stored: stored.to_bytes().is_some(), ..change };
     let to = counted(&state, &change, &stored);
     let removed = events.iter().take(done).map(|event| ParkedChange { position: event.position, record: None });
@@ -98,7 +99,8 @@ async fn try_retry(
         Applied::Done => Ok(Outcome::Done(Retried { folded: done, waiting: events.len() - done })),
         Applied::Moved | Applied::NotOwner => Ok(Outcome::Moved),
         Applied::Lost(_) => {
-            Err(Failure::Passing("the view is lost, and is made again before anything can be retried".to_owned()).into())
+            Err(Failure::Passing("the view is lost, and is made again before anything can be retried".to_owned())
+                .into())
         }
     }
 }

@@ -176,7 +176,9 @@ impl UnitRun {
             let writer = self.writer.clone();
             tokio::spawn(async move {
                 match writer.sweep(unit, build).await {
-                    Ok(()) => tracing::info!(projection = unit.projection, shard = unit.shard, %build, "removed old views"),
+                    Ok(()) => {
+                        tracing::info!(projection = unit.projection, shard = unit.shard, %build, "removed old views")
+                    }
                     Err(error) => {
                         tracing::warn!(projection = unit.projection, shard = unit.shard, %error, "old views are not removed yet");
                     }
@@ -188,12 +190,8 @@ impl UnitRun {
     /// Says how the unit is. That it can't be said is no reason to stop.
     async fn report(&mut self, rates: &mut Rates, reason: &str, halted: bool) {
         let now = Instant::now();
-        let mut report = Report {
-            member: self.work.stepper.member.clone(),
-            reason: reason.to_owned(),
-            halted,
-            ..Report::default()
-        };
+        let mut report =
+            Report { member: self.work.stepper.member.clone(), reason: reason.to_owned(), halted, ..Report::default() };
         if let Some(seen) = self.work.seen() {
             report.live_rate = rates.live.at(now, seen.live.1.position);
             let building = seen.others.iter().find(|(role, ..)| *role == Role::Building);

@@ -160,10 +160,7 @@ impl ProjectionAdminService for Service {
         Ok(Response::new(RetryParkedEventResponse { folded_events, waiting_events }))
     }
 
-    async fn explain_lag(
-        &self,
-        request: Request<ExplainLagRequest>,
-    ) -> Result<Response<ExplainLagResponse>, Status> {
+    async fn explain_lag(&self, request: Request<ExplainLagRequest>) -> Result<Response<ExplainLagResponse>, Status> {
         let fold = self.projection(&request.into_inner().projection)?;
         let (explanation, facts) = self.admin().await?.explain_lag(&fold).await;
         let (explanation, reason) = (explanation.sentence, explanation.reason.to_owned());

@@ -80,7 +80,16 @@ pub(crate) enum Turn {
 
 impl Work {
     pub(crate) fn new(stepper: Stepper, surroundings: Arc<dyn Surroundings>, limits: BatchLimits) -> Self {
-        Self { stepper, surroundings, limits, seen: None, lost: Lost::new(), furthest: None, scrubbed_to: 0, ahead: None }
+        Self {
+            stepper,
+            surroundings,
+            limits,
+            seen: None,
+            lost: Lost::new(),
+            furthest: None,
+            scrubbed_to: 0,
+            ahead: None,
+        }
     }
 
     pub(crate) fn unit(&self) -> Unit {
@@ -196,7 +205,9 @@ impl Work {
             Stepped::Nothing => Ok(Turn::Rest),
             Stepped::Done(now) => {
                 self.ahead = ahead.ok().map(|events| (now.position, events));
-                if let Some(other) = self.seen.iter_mut().flat_map(|seen| &mut seen.others).find(|(_, it, _)| *it == build) {
+                if let Some(other) =
+                    self.seen.iter_mut().flat_map(|seen| &mut seen.others).find(|(_, it, _)| *it == build)
+                {
                     other.2 = now;
                 }
                 Ok(Turn::Worked)
@@ -239,7 +250,8 @@ impl Work {
         let live = seen.live.0;
         let build = BuildId { generation: live.generation, repair: self.fresh() };
         let state = State::new(self.stepper.fold.version());
-        let started = self.stepper.views.start_build(self.unit(), Some(live), build, &state, Some(Role::Repair)).await?;
+        let started =
+            self.stepper.views.start_build(self.unit(), Some(live), build, &state, Some(Role::Repair)).await?;
         match (started, &mut self.seen) {
             (Started::Done, Some(seen)) => seen.others.push((Role::Repair, build, state)),
             _ => self.seen = None,
@@ -307,7 +319,9 @@ impl Work {
     async fn make_anew(&mut self, look: &Look, plan: &Plan, is_noted: bool) -> Result<(), Failure> {
         let version = self.stepper.fold.version();
         if version < plan.live.version {
-            return Err(Failure::Passing("the views are lost, and a later version of the program has to make them again".to_owned()));
+            return Err(Failure::Passing(
+                "the views are lost, and a later version of the program has to make them again".to_owned(),
+            ));
         }
         let head = self.stepper.log.head().await?;
         if look.roles.contains_key(&Role::Repair) {
@@ -415,7 +429,10 @@ impl Work {
         let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
         let version = self.stepper.fold.version();
         match look.in_role(Role::Building) {
-            Some((build, state)) if build.generation == building.generation.number && log_is_as_seen(&*self.stepper.log, &state).await? => {
+            Some((build, state))
+                if build.generation == building.generation.number
+                    && log_is_as_seen(&*self.stepper.log, &state).await? =>
+            {
                 return Ok(true);
             }
             _ if look.roles.contains_key(&Role::Building) => views.drop_role(unit, Role::Building).await?,

@@ -24,12 +24,7 @@ pub(crate) struct LimitedWait {
 }
 
 impl LimitedWait {
-    pub(crate) fn new(
-        until: Instant,
-        places: Arc<Semaphore>,
-        stopping: CancellationToken,
-        is_asked_for: bool,
-    ) -> Self {
+    pub(crate) fn new(until: Instant, places: Arc<Semaphore>, stopping: CancellationToken, is_asked_for: bool) -> Self {
         Self { until, places, place: None, stopping, is_asked_for, over: false }
     }
 

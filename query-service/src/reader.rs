@@ -370,7 +370,12 @@ impl Reader {
         let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
         let number = |position| i64::try_from(position).map_err(|_| Failure::Unreadable);
         let (position, parked_position) = (number(position)?, number(parked.unwrap_or(0))?);
-        Ok(Freshness { position, may_be_stale: may_be_stale || parked.is_some(), token: token.encode(), parked_position })
+        Ok(Freshness {
+            position,
+            may_be_stale: may_be_stale || parked.is_some(),
+            token: token.encode(),
+            parked_position,
+        })
     }
 }
 

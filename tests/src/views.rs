@@ -27,7 +27,8 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
     for key in keys(redis, &shard).await? {
         let name = key.strip_prefix(&shard).unwrap_or(&key);
         let Some((projection, rest)) = name.split_once(':') else { continue };
-        let Some((build, rest)) = rest.split_once(':').filter(|(build, _)| build.starts_with(|c: char| c.is_ascii_digit()))
+        let Some((build, rest)) =
+            rest.split_once(':').filter(|(build, _)| build.starts_with(|c: char| c.is_ascii_digit()))
         else {
             continue;
         };

@@ -13,13 +13,20 @@ const LINES_MAX: usize = 450;
 /// Lines in a main.rs.
 const MAIN_LINES_MAX: usize = 30;
 /// Each program, and what it can be told to do.
-const PROGRAMS: [(&str, &[&str]); 3] = [
-    ("command-service", &["serve", "migrate"]),
-    ("projector", &PROJECTOR_COMMANDS),
-    ("query-service", &["serve"]),
-];
+const PROGRAMS: [(&str, &[&str]); 3] =
+    [("command-service", &["serve", "migrate"]), ("projector", &PROJECTOR_COMMANDS), ("query-service", &["serve"])];
 const PROJECTOR_COMMANDS: [&str; 11] = [
-    "serve", "status", "rebuild", "promote", "rollback", "pause", "resume", "parked", "explain-lag", "verify", "reshard",
+    "serve",
+    "status",
+    "rebuild",
+    "promote",
+    "rollback",
+    "pause",
+    "resume",
+    "parked",
+    "explain-lag",
+    "verify",
+    "reshard",
 ];
 
 /// A file of the repository.

@@ -106,7 +106,8 @@ impl OrderQueryService for EchoOrder {
         let mut order = BytesMut::with_capacity(ORDER.len() + id.encoded_len());
         order.extend_from_slice(&id.encode_to_vec());
         order.extend_from_slice(&ORDER);
-        let freshness = Freshness { position: 2_010_000, may_be_stale: false, token: TOKEN.to_owned(), parked_position: 0 };
+        let freshness =
+            Freshness { position: 2_010_000, may_be_stale: false, token: TOKEN.to_owned(), parked_position: 0 };
         Ok(Response::new(GetOrderResponse { order: Some(order.freeze()), freshness: Some(freshness) }))
     }
 

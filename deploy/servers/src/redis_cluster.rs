@@ -92,7 +92,8 @@ impl RedisCluster {
             self.until("is complete", async || {
                 let info: String = cmd("CLUSTER").arg("INFO").query_async(&mut connection).await.unwrap_or_default();
                 let nodes: String = cmd("CLUSTER").arg("NODES").query_async(&mut connection).await.unwrap_or_default();
-                info.contains("cluster_state:ok") && nodes.matches(" slave ").count() + nodes.matches("myself,slave ").count() == MASTERS
+                info.contains("cluster_state:ok")
+                    && nodes.matches(" slave ").count() + nodes.matches("myself,slave ").count() == MASTERS
             })
             .await?;
         }
@@ -100,7 +101,8 @@ impl RedisCluster {
         for node in 0..MASTERS {
             let mut connection = self.connection(node).await?;
             self.until("has its replica in step", async || {
-                let info: String = cmd("INFO").arg("replication").query_async(&mut connection).await.unwrap_or_default();
+                let info: String =
+                    cmd("INFO").arg("replication").query_async(&mut connection).await.unwrap_or_default();
                 info.contains("state=online")
             })
             .await?;

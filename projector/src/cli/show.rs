@@ -62,7 +62,10 @@ pub(super) fn show(as_json: bool, all: &ListProjectionsResponse) -> anyhow::Resu
             ))?;
         }
         for loss in it.losses.iter().take(1) {
-            line(&format!("{}: the last loss, in shard {} at position {}: {}", it.name, loss.shard, loss.position, loss.description))?;
+            line(&format!(
+                "{}: the last loss, in shard {} at position {}: {}",
+                it.name, loss.shard, loss.position, loss.description
+            ))?;
         }
     }
     line(&format!("{} read shard(s), projectors: {}", all.read_shards, all.projectors.join(" ")))
@@ -128,7 +131,8 @@ pub(super) fn verified(as_json: bool, all: &[Verified]) -> anyhow::Result<()> {
     let mut rows = table(&["projection", "shard", "up to", "events", "views"]);
     for it in all {
         let places: Vec<String> = it.differing.iter().map(|(from, to)| format!("{from}–{to}")).collect();
-        let events = if places.is_empty() { "as in the log".to_owned() } else { format!("differ: {}", places.join(", ")) };
+        let events =
+            if places.is_empty() { "as in the log".to_owned() } else { format!("differ: {}", places.join(", ")) };
         let shard = it.unit.shard.to_string();
         rows.add_row([it.unit.projection.to_owned(), shard, it.position.to_string(), events, sum(it).to_owned()]);
     }

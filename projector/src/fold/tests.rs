@@ -50,7 +50,8 @@ impl Stored {
         for (key, events) in by_view {
             let stored = self.views.get(&key).cloned().unwrap_or_default();
             let folded = projection.fold(&key, &stored, &events).unwrap();
-            self.parked.extend(folded.parked.iter().flat_map(|(place, _)| &events[*place..]).map(|event| event.position));
+            self.parked
+                .extend(folded.parked.iter().flat_map(|(place, _)| &events[*place..]).map(|event| event.position));
             folded.change.into_iter().for_each(|change| self.apply(change));
         }
     }
@@ -169,7 +170,8 @@ fn an_event_that_cannot_be_read_concerns_the_projections_that_handle_it_and_no_o
     let of = |name: &str| by_name(name).concern(&broken.recorded());
     assert_eq!(of("stock"), Concern::View("sku".into()), "its stream says which view");
     assert!(matches!(of("order"), Concern::AnyView(_)), "nothing says which order");
-    let named = Recorded { named: crate::recorded::Named { order_id: Some("o1".into()), sku: None }, ..broken.recorded() };
+    let named =
+        Recorded { named: crate::recorded::Named { order_id: Some("o1".into()), sku: None }, ..broken.recorded() };
     assert_eq!(by_name("order").concern(&named), Concern::View("o1".into()));
     assert_eq!(by_name("allocations").concern(&named), Concern::View("o1".into()));
     assert_eq!(by_name("orders_by_status").concern(&named), Concern::Nothing);

@@ -279,7 +279,10 @@ impl Schedule {
                     // A reader is told that it is lost.
                     None if keys.index.contains(key) => {}
                     found => {
-                        return Err(format!("shard {shard}, {key} as of {}: {found:?} and not {positions:?}", state.position));
+                        return Err(format!(
+                            "shard {shard}, {key} as of {}: {found:?} and not {positions:?}",
+                            state.position
+                        ));
                     }
                 }
             }
@@ -292,7 +295,10 @@ impl Schedule {
                 && !rolls_back
                 && state.position >= state.fresh_from
             {
-                return Err(format!("shard {shard} went back from {furthest} in {build} to {} in {live}", state.position));
+                return Err(format!(
+                    "shard {shard} went back from {furthest} in {build} to {} in {live}",
+                    state.position
+                ));
             }
         }
         Ok(())
@@ -311,7 +317,12 @@ impl Schedule {
             }
         }
         let inner = self.world.lock();
-        Err(format!("it does not come to rest: plan {:?}, log {}, {:#?}", inner.redis.plan, inner.log.len(), inner.redis.units))
+        Err(format!(
+            "it does not come to rest: plan {:?}, log {}, {:#?}",
+            inner.redis.plan,
+            inner.log.len(),
+            inner.redis.units
+        ))
     }
 
     fn is_at_rest(&self) -> bool {

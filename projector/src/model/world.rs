@@ -328,8 +328,13 @@ impl Views for World {
                 Some(_) if !is_owner && fault != Fault::OwnerNotChecked => Some(Applied::NotOwner),
                 Some(keys) => {
                     let is_lost = |key: &&String| keys.index.contains(*key) && !keys.views.contains_key(*key);
-                    let lost: Vec<String> =
-                        batch.views.iter().map(|change| &change.key).filter(is_lost).map(|key| format!("v{key}")).collect();
+                    let lost: Vec<String> = batch
+                        .views
+                        .iter()
+                        .map(|change| &change.key)
+                        .filter(is_lost)
+                        .map(|key| format!("v{key}"))
+                        .collect();
                     let noticed = !lost.is_empty() && fault != Fault::LossNotNoticed;
                     noticed.then_some(Applied::Lost(lost)).or_else(|| {
                         if !is_owner {

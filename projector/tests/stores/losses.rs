@@ -117,10 +117,7 @@ async fn a_key_that_was_overwritten_is_made_again() {
     }
     f.append_random(60).await;
     noticed(&projector, "stock", "damaged").await;
-    eventually("made again", async || {
-        (f.checkpoint(projections::STOCK).await.position == f.head).then_some(())
-    })
-    .await;
+    eventually("made again", async || (f.checkpoint(projections::STOCK).await.position == f.head).then_some(())).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }
 

@@ -103,7 +103,10 @@ async fn a_rebuild_that_was_killed_half_way_is_gone_on_with() {
     let _projector = f.projector(&[]).await;
     eventually("the rebuild goes on and is promoted", async || {
         let look = writer.look(unit).await.unwrap();
-        assert!(look.builds.get(&build).copied().flatten().is_none_or(|state| state.position >= reached), "it began anew");
+        assert!(
+            look.builds.get(&build).copied().flatten().is_none_or(|state| state.position >= reached),
+            "it began anew"
+        );
         (look.live == Some(build)).then_some(())
     })
     .await;
@@ -185,10 +188,8 @@ async fn what_is_paused_stays_where_it_is_until_resumed() {
     eventually("paused", async || (projector.state("order") == projector::State::Paused).then_some(())).await;
     let before = f.checkpoint(projections::ORDER).await;
     f.append_random(20).await;
-    eventually("the others go on", async || {
-        (f.checkpoint(projections::STOCK).await.position == f.head).then_some(())
-    })
-    .await;
+    eventually("the others go on", async || (f.checkpoint(projections::STOCK).await.position == f.head).then_some(()))
+        .await;
     assert_eq!(f.checkpoint(projections::ORDER).await, before);
     let lag = admin.explain_lag(ExplainLagRequest { projection: "order".into() }).await.unwrap().into_inner();
     assert_eq!(lag.reason, "PAUSED", "{}", lag.explanation);

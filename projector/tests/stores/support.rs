@@ -7,6 +7,7 @@ use projector::{App, Part, State, Status};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use sqlx::{Connection, PgConnection};
+use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
 use tally_event_store::{AppendOptions, AppendStore, Batch, LogName, ReadOptions, ReadStore, StoredEvent, migrate};
 use tally_read_model::{Options, ReadModel, Unit, Writer, projections};
 use tally_runtime::CommonArgs;
@@ -14,7 +15,6 @@ use tally_servers::{Postgres, Redis, fresh_database, test_redis, unique_log_name
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;

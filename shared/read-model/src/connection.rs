@@ -61,7 +61,9 @@ impl Servers {
         let mut urls = vec![first.to_owned()];
         let (scheme, rest) = first.split_once("://").unwrap_or_default();
         let before_host = rest.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
-        urls.extend(others.split(',').filter(|host| !host.is_empty()).map(|host| format!("{scheme}://{before_host}{host}")));
+        urls.extend(
+            others.split(',').filter(|host| !host.is_empty()).map(|host| format!("{scheme}://{before_host}{host}")),
+        );
         let clients = urls.into_iter().map(|url| {
             // Without this Nagle's algorithm holds back a small command until the one before it is acknowledged.
             let tcp = TcpSettings::default().set_nodelay(true);

@@ -32,7 +32,9 @@ pub enum Error {
     #[error("a view is lost and will be made again")]
     Lost,
     /// The views are divided into another number of shards than this process is told.
-    #[error("the read model has {stored} read shards and READ_SHARDS is {configured}; to change the number, use `projector reshard`")]
+    #[error(
+        "the read model has {stored} read shards and READ_SHARDS is {configured}; to change the number, use `projector reshard`"
+    )]
     Layout {
         /// How many there are.
         stored: u16,

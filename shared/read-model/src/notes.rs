@@ -62,7 +62,8 @@ impl Writer {
     pub async fn digests(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, u64>, Error> {
         let stored: BTreeMap<u64, String> =
             self.connection.repeatable(cmd("HGETALL").arg(self.keys().digests(unit, build))).await?;
-        let parse = |digits: String| u64::from_str_radix(&digits, 16).map_err(|_| Error::Corrupt("a digest that is none"));
+        let parse =
+            |digits: String| u64::from_str_radix(&digits, 16).map_err(|_| Error::Corrupt("a digest that is none"));
         stored.into_iter().map(|(range, digest)| Ok((range, parse(digest)?))).collect()
     }
 }

@@ -52,7 +52,8 @@ impl Writer {
                     .arg(if views { "values" } else { "names" }),
             )
             .await?;
-        let stored = names.into_iter().zip(values).map(|(name, value)| Ok((name, StoredView::from_bytes(Some(value))?)));
+        let stored =
+            names.into_iter().zip(values).map(|(name, value)| Ok((name, StoredView::from_bytes(Some(value))?)));
         Ok(Scanned {
             state: state.map(|state| state.parse()).transpose()?,
             views: stored.collect::<Result<_, Error>>()?,

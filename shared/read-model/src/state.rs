@@ -70,7 +70,9 @@ impl FromStr for State {
         let mut fields = text.split(' ');
         let mut next = |radix| {
             let digits = fields.next().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            digits.and_then(|digits| u64::from_str_radix(digits, radix).ok()).ok_or(Error::Corrupt("a checkpoint that is none"))
+            digits
+                .and_then(|digits| u64::from_str_radix(digits, radix).ok())
+                .ok_or(Error::Corrupt("a checkpoint that is none"))
         };
         let state = Self {
             position: next(10)?,
@@ -108,7 +110,9 @@ mod tests {
         };
         assert_eq!(state.to_string(), "18446744073709551615 2 3 4 5 6 7 a ff ffffffffffffffff");
         assert_eq!(state.to_string().parse(), Ok(state));
-        for text in ["", "-1", "1", "1 2 3 4 5 6 7 8 9", "1 2 3 4 5 6 7 8 9 a b", "a 2 3 4 5 6 7 8 9 a", "+1 2 3 4 5 6 7 8 9 a"] {
+        for text in
+            ["", "-1", "1", "1 2 3 4 5 6 7 8 9", "1 2 3 4 5 6 7 8 9 a b", "a 2 3 4 5 6 7 8 9 a", "+1 2 3 4 5 6 7 8 9 a"]
+        {
             assert!(text.parse::<State>().is_err(), "{text}");
         }
     }

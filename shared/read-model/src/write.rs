@@ -57,14 +57,11 @@ impl Writer {
 
     /// Whether Redis is one that the read model is safe in: an eviction takes views away.
     pub async fn check_settings(&self, shard: u16) -> Result<(), Error> {
-        let memory: String = match self
-            .connection
-            .repeatable(SETTINGS.prepare_invoke().key(self.keys().log_id(shard)))
-            .await
-        {
-            Err(Error::Refused(_)) => return Ok(()),
-            answer => answer?,
-        };
+        let memory: String =
+            match self.connection.repeatable(SETTINGS.prepare_invoke().key(self.keys().log_id(shard))).await {
+                Err(Error::Refused(_)) => return Ok(()),
+                answer => answer?,
+            };
         let setting = |name| memory.lines().find_map(|line| line.strip_prefix(name));
         match (setting("maxmemory:"), setting("maxmemory_policy:")) {
             (None | Some("0"), _) | (_, None | Some("noeviction")) => Ok(()),

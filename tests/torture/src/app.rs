@@ -18,7 +18,13 @@ pub async fn run_command_line(line: CommandLine) -> ExitCode {
         return match schedule(&line, seed) {
             Ok((_, schedule)) => {
                 for one in schedule.0 {
-                    say(&format!("{:>9.3} s  {} for {:?}, replica {}", one.at.as_secs_f64(), one.fault.name(), one.hold, one.replica));
+                    say(&format!(
+                        "{:>9.3} s  {} for {:?}, replica {}",
+                        one.at.as_secs_f64(),
+                        one.fault.name(),
+                        one.hold,
+                        one.replica
+                    ));
                 }
                 ExitCode::SUCCESS
             }

@@ -83,9 +83,8 @@ fn figures(outcome: &Outcome) -> Table {
         *known = settled.max(*known);
     }
     let of = |wanted: Settled| commands.values().filter(|settled| **settled == wanted).count();
-    let tries = |wanted: fn(&AttemptResult) -> bool| {
-        history.attempts.iter().filter(|attempt| wanted(&attempt.result)).count()
-    };
+    let tries =
+        |wanted: fn(&AttemptResult) -> bool| history.attempts.iter().filter(|attempt| wanted(&attempt.result)).count();
     let reads = |wanted: fn(&ReadResult) -> bool| history.reads.iter().filter(|read| wanted(&read.result)).count();
     let with_token = history.reads.iter().filter(|read| read.wanted > 0).count();
     let acknowledged = of(Settled::Acknowledged);
@@ -98,11 +97,17 @@ fn figures(outcome: &Outcome) -> Table {
         ("commands refused by the rules", of(Settled::Refused).to_string()),
         ("commands whose outcome nobody knows", of(Settled::Unknown).to_string()),
         ("calls of commands", history.attempts.len().to_string()),
-        ("… of unknown outcome, settled by sending the same id again", tries(|result| matches!(result, AttemptResult::Unknown(_))).to_string()),
+        (
+            "… of unknown outcome, settled by sending the same id again",
+            tries(|result| matches!(result, AttemptResult::Unknown(_))).to_string(),
+        ),
         ("… given up by the client", tries(|result| *result == AttemptResult::GivenUp).to_string()),
         ("reads", history.reads.len().to_string()),
         ("… with a token", with_token.to_string()),
-        ("… flagged as perhaps stale", reads(|result| matches!(result, ReadResult::Answered { may_be_stale: true, .. })).to_string()),
+        (
+            "… flagged as perhaps stale",
+            reads(|result| matches!(result, ReadResult::Answered { may_be_stale: true, .. })).to_string(),
+        ),
         ("… without an answer", reads(|result| matches!(result, ReadResult::Failed(_))).to_string()),
         ("answers held against the fold of the log", verdict.views_checked.to_string()),
         ("faults injected", history.faults.len().to_string()),

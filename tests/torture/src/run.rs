@@ -64,9 +64,10 @@ pub(crate) fn schedule(line: &CommandLine, seed: u64) -> Result<(Vec<Fault>, Sch
 
 pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
     let (faults, schedule) = schedule(line, seed)?;
-    let folder = line.folder.clone().unwrap_or_else(|| {
-        target_dir().join("torture").join(format!("seed-{seed}-{}", std::process::id()))
-    });
+    let folder = line
+        .folder
+        .clone()
+        .unwrap_or_else(|| target_dir().join("torture").join(format!("seed-{seed}-{}", std::process::id())));
     std::fs::create_dir_all(&folder).with_context(|| format!("the folder {}", folder.display()))?;
     let world = World::start(line, &faults, folder.clone()).await?;
     let shared = Arc::new(Shared {
@@ -147,7 +148,12 @@ async fn torture(world: &World, shared: &Arc<Shared>, Schedule(schedule): Schedu
 }
 
 fn progress_line(scheduled: &crate::Scheduled) {
-    report::say(&format!("  {:>7.1} s  {} for {:?}", scheduled.at.as_secs_f64(), scheduled.fault.name(), scheduled.hold));
+    report::say(&format!(
+        "  {:>7.1} s  {} for {:?}",
+        scheduled.at.as_secs_f64(),
+        scheduled.fault.name(),
+        scheduled.hold
+    ));
 }
 
 /// All futures together, on this task: what they borrow lives here.

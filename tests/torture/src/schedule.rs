@@ -76,11 +76,8 @@ fn between(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace {
-        duration: Duration::from_secs(600),
-        gap_max: Duration::from_secs(4),
-        hold_max: Duration::from_secs(3),
-    };
+    const PACE: Pace =
+        Pace { duration: Duration::from_secs(600), gap_max: Duration::from_secs(4), hold_max: Duration::from_secs(3) };
 
     #[test]
     fn a_seed_gives_the_same_schedule_again_and_another_seed_another() {

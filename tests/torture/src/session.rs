@@ -156,8 +156,7 @@ impl Session {
             Ok(Err(error)) => self.failed(&error),
         };
         let kind = intention.kind();
-        let attempt =
-            Attempt { command_id: id, session: self.number, kind, replica, invoked_us, ended_us, result };
+        let attempt = Attempt { command_id: id, session: self.number, kind, replica, invoked_us, ended_us, result };
         self.shared.recorder.history().attempts.push(attempt);
         tried
     }

@@ -64,7 +64,10 @@ async fn any_bytes_and_any_key_come_back_as_they_were() {
     let f = fixture().await.begun().await;
     let keys = ["{x}", "a:b", "a b", "ä", "*", "1:view:2"];
     let bytes: Vec<u8> = (0..=255).collect();
-    let changes: Vec<_> = keys.iter().map(|key| ViewChange { now: StoredView { view: Some(bytes.clone().into()), parked: None }, ..view(key, "") }).collect();
+    let changes: Vec<_> = keys
+        .iter()
+        .map(|key| ViewChange { now: StoredView { view: Some(bytes.clone().into()), parked: None }, ..view(key, "") })
+        .collect();
     f.apply(START, 1, &changes).await.unwrap();
     f.apply(at(1), 2, &[view("empty", "")]).await.unwrap();
     for key in keys {
@@ -149,7 +152,10 @@ async fn after_everything_is_gone_nothing_is_applied_to_what_was() {
     }
     assert_eq!(f.apply(at(5), 6, &[again("a", "2")]).await.unwrap(), Applied::Moved);
     assert_eq!(f.everything().await.len(), 0);
-    assert!(matches!(f.model.get("p", "a").await, Err(Error::NotBuilt { .. })), "nobody says that there is no such view");
+    assert!(
+        matches!(f.model.get("p", "a").await, Err(Error::NotBuilt { .. })),
+        "nobody says that there is no such view"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tally_read_model::{Applied, Batch, BuildId, Error, PAGE_ENTRIES_MAX, Role, State, Switched, ViewChange, list_member};
+use tally_read_model::{
+    Applied, Batch, BuildId, Error, PAGE_ENTRIES_MAX, Role, State, Switched, ViewChange, list_member,
+};
 use tally_servers::test_redis;
 
 use crate::support::{FIRST, P, START, again, at, fixture, gone, listed, sharded, stored};
@@ -163,7 +165,12 @@ async fn readers_see_view_list_and_checkpoint_of_one_step_while_builds_change() 
                 let to = State { position: from.position + generation, ..from };
                 let mut change = listed("a", &to.position.to_string(), "l", 1);
                 if from.position > 0 {
-                    change = ViewChange { was_stored: true, lists_added: Vec::new(), now: stored(&to.position.to_string()), ..change };
+                    change = ViewChange {
+                        was_stored: true,
+                        lists_added: Vec::new(),
+                        now: stored(&to.position.to_string()),
+                        ..change
+                    };
                 }
                 let batch = Batch { views: vec![change], ..Batch::default() };
                 assert_eq!(f.writer.apply(P, next, None, (&from, &to), &batch).await.unwrap(), Applied::Done);

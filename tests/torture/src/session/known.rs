@@ -99,7 +99,11 @@ impl Known {
             }
             Intention::CreateOrder(order) => {
                 let list = self.rng.u8(..4) == 0;
-                Some(if list { View::OrdersOf(order.customer_id.clone()) } else { View::Order(outcome.order_id.clone()) })
+                Some(if list {
+                    View::OrdersOf(order.customer_id.clone())
+                } else {
+                    View::Order(outcome.order_id.clone())
+                })
             }
             Intention::CancelOrder { order_id } | Intention::ShipOrder { order_id } => {
                 Some(View::Order(order_id.clone()))
