@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tally_api::allocation::v1::{Stock, WatchStockRequest, WatchStockResponse};
 use tally_api::orders::v1::{Order, WatchOrderRequest, WatchOrderResponse};
-use tally_read_model::{ViewChange, projections};
+use tally_read_model::projections;
 use tally_servers::Redis;
 use tonic::{Code, Status, Streaming};
 

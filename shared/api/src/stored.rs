@@ -42,7 +42,7 @@ mod tests {
     use crate::orders::v1 as orders;
 
     fn freshness() -> Option<Freshness> {
-        Some(Freshness { position: 7, may_be_stale: true, token: "t".to_owned() })
+        Some(Freshness { position: 7, may_be_stale: true, token: "t".to_owned(), parked_position: 0 })
     }
 
     #[test]
