@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::log_tail::LogTail;
+use crate::metrics::{Counted, METRICS};
 use crate::outbox::{Outgoing, StreamLimits};
 use crate::paging;
 use crate::read_after::{OF_ANOTHER_LOG, is_of_another_log, stream_id};
@@ -97,7 +98,7 @@ impl EventLogService for EventLog {
         }
         let (tail, limits, stopping) = (Arc::clone(&self.tail), self.limits, self.stopping.clone());
         Ok(Response::new(Outgoing::begin(limits, |outbox| async move {
-            let _place = place;
+            let _place = (place, Counted::in_gauge(&METRICS.subscribed));
             let subscription = Subscription { tail, known, log_id, filter, limits, outbox, position, head, stopping };
             subscription.run().await
         })))

@@ -10,7 +10,8 @@ use prometheus::{
 /// Seconds that a read waits.
 const WAIT_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0];
 /// The limits that refuse a read.
-const LIMITS: [&str; 2] = ["reads_in_flight_max", "waiters_max"];
+const LIMITS: [&str; 5] =
+    ["event_reads_in_flight_max", "reads_in_flight_max", "subscribers_max", "waiters_max", "watchers_max"];
 
 /// All of them.
 pub(crate) static METRICS: LazyLock<Metrics> =
@@ -24,6 +25,9 @@ pub(crate) struct Metrics {
     wait_timeouts: IntCounterVec,
     stale: IntCounterVec,
     overloads: IntCounterVec,
+    pub(crate) watching: IntGauge,
+    pub(crate) subscribed: IntGauge,
+    stream_ends: IntCounterVec,
 }
 
 impl Metrics {
@@ -56,7 +60,19 @@ impl Metrics {
                 &["projection"]
             )?,
             overloads,
+            watching: register_int_gauge!("tally_watchers", "Calls that watch an order or a stock.")?,
+            subscribed: register_int_gauge!("tally_subscribers", "Calls that are subscribed to the log.")?,
+            stream_ends: register_int_counter_vec!(
+                "tally_stream_ends_total",
+                "Watches and subscriptions that were ended from here, by the reason that the caller was given.",
+                &["reason"]
+            )?,
         })
+    }
+
+    /// A watch or a subscription was ended from here.
+    pub(crate) fn stream_ended(&self, reason: &str) {
+        self.stream_ends.with_label_values(&[reason]).inc();
     }
 
     /// A read waited for a projection.

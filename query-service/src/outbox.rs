@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
+use crate::metrics::METRICS;
 use crate::status::Failure;
 
 /// Messages that are made and not taken yet, besides those that HTTP/2 has buffered.
@@ -58,7 +59,12 @@ impl<T: Send + 'static> Outgoing<T> {
         W: Future<Output = Failure> + Send + 'static,
     {
         let (sender, queue) = mpsc::channel(QUEUED_MAX);
-        let work = tokio::spawn(work(Outbox { queue: sender, stall_max: limits.stall_max }));
+        let work = work(Outbox { queue: sender, stall_max: limits.stall_max });
+        let work = tokio::spawn(async move {
+            let failure = work.await;
+            METRICS.stream_ended(failure.reason());
+            failure
+        });
         Self { queue, work: Some(AbortOnDropHandle::new(work)) }
     }
 }
