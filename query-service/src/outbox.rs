@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
@@ -41,8 +42,12 @@ pub(crate) struct TooSlow;
 impl<T: Send> Outbox<T> {
     /// Puts a message, as soon as there is room.
     pub(crate) async fn send(&self, message: T) -> Result<(), TooSlow> {
-        // One who is gone takes nothing any more, and this task goes with him.
-        self.queue.send_timeout(message, self.stall_max).await.map_err(|_| TooSlow)
+        match self.queue.send_timeout(message, self.stall_max).await {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => Err(TooSlow),
+            // The caller is gone, and this task is about to go, too.
+            Err(SendTimeoutError::Closed(_)) => std::future::pending().await,
+        }
     }
 }
 
