@@ -104,6 +104,8 @@ impl Reader {
     ) -> Result<Answer<Option<Bytes>>, Failure> {
         let look = || async {
             let found = from.lookups.get(key).await?;
+            #[cfg(feature = "planted-faults")]
+            let found = crate::planted::without_its_checkpoint(found, &from.lookups, key).await?;
             Ok(Look { position: found.position, value: found.value })
         };
         self.read(from, asked, time_left, look).await
@@ -260,6 +262,8 @@ impl Reader {
     pub(crate) async fn freshness(&self, position: u64, may_be_stale: bool) -> Result<Freshness, Failure> {
         let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
         let position = i64::try_from(position).map_err(|_| Failure::Unreadable)?;
+        #[cfg(feature = "planted-faults")]
+        let may_be_stale = crate::planted::flag(may_be_stale);
         Ok(Freshness { position, may_be_stale, token: token.encode() })
     }
 }

@@ -24,6 +24,9 @@ mod read_stream;
 mod snapshots;
 mod tail;
 
+#[cfg(feature = "planted-faults")]
+mod planted;
+
 // Sessions of Postgres.
 mod connection;
 mod metrics;

@@ -30,7 +30,12 @@ pub enum Applied {
     Moved(Checkpoint),
 }
 
-static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
+static APPLY: LazyLock<Script> = LazyLock::new(|| {
+    let script = include_str!("apply.lua");
+    #[cfg(feature = "planted-faults")]
+    let script = &crate::planted::apply_script(script);
+    Script::new(script)
+});
 
 impl Writer {
     /// Writes what the events from after `from` up to `to_position` made of the views, if the projection still stands at `from`.
@@ -44,6 +49,16 @@ impl Writer {
         changes: &[ViewChange],
     ) -> Result<Applied, Error> {
         let keys = self.keys();
+        #[cfg(feature = "planted-faults")]
+        let changes = crate::planted::changes(changes);
+        #[cfg(feature = "planted-faults")]
+        let planted = crate::planted::Checkpoint {
+            connection: &self.connection,
+            key: keys.checkpoint(ONLY_SHARD, projection, from.generation),
+            value: to_position.to_string(),
+        };
+        #[cfg(feature = "planted-faults")]
+        planted.before().await?;
         let mut script = APPLY.prepare_invoke();
         script
             .key(keys.generation(ONLY_SHARD, projection))
@@ -68,7 +83,10 @@ impl Writer {
                 script.key(keys.list(ONLY_SHARD, projection, from.generation, list)).arg(format!("+{member}"));
             }
         }
-        match self.connection.once::<String>(&mut script).await?.as_str() {
+        let answer = self.connection.once::<String>(&mut script).await?;
+        #[cfg(feature = "planted-faults")]
+        planted.after(&answer).await?;
+        match answer.as_str() {
             "done" => Ok(Applied::Done),
             "moved" => Ok(Applied::Moved(self.read_checkpoint(projection).await?)),
             answer => Err(refusal(answer)),

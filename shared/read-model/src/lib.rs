@@ -11,6 +11,8 @@ mod keys;
 mod metrics;
 mod model;
 mod names;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod publish;
 mod read;
 mod write;
