@@ -69,14 +69,14 @@ pub(crate) fn launch(
     proxies: Option<(&Proxy, &Proxy)>,
 ) -> Launch {
     let (database_url, redis_url) = match proxies {
-        Some((postgres, redis)) => (
-            through(stores.database_url(), postgres.address()),
-            through(&stores.redis_url(), redis.address()),
-        ),
+        Some((postgres, redis)) => {
+            (through(stores.database_url(), postgres.address()), through(&stores.redis_url(), redis.address()))
+        }
         None => (stores.database_url().to_string(), stores.redis_url().to_string()),
     };
     let mut environment = settings.environment.clone();
-    environment.extend(LISTEN.iter().filter(|(name, _)| *name == program).map(|(_, name)| (*name, FREE_PORT.to_owned())));
+    environment
+        .extend(LISTEN.iter().filter(|(name, _)| *name == program).map(|(_, name)| (*name, FREE_PORT.to_owned())));
     environment.extend([("DATABASE_URL", database_url), ("REDIS_URL", redis_url)]);
     Launch { program, arguments: vec![action.to_owned()], environment }
 }

@@ -7,6 +7,7 @@ use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
 use crate::history::{AttemptResult, History, ReadResult, Recorder};
+use crate::resources::Resources;
 use crate::run::Outcome;
 
 /// Says a line.
@@ -46,6 +47,7 @@ impl Progress {
 pub(crate) fn conclude(outcome: &Outcome) -> bool {
     let Outcome { verdict, history, folder, .. } = outcome;
     say(&format!("\n{}\n", figures(outcome)));
+    say(&format!("{}\n", resources(&outcome.resources)));
     if !history.faults.is_empty() {
         say(&format!("{}\n", recoveries(history)));
     }
@@ -83,9 +85,8 @@ fn figures(outcome: &Outcome) -> Table {
         *known = settled.max(*known);
     }
     let of = |wanted: Settled| commands.values().filter(|settled| **settled == wanted).count();
-    let tries = |wanted: fn(&AttemptResult) -> bool| {
-        history.attempts.iter().filter(|attempt| wanted(&attempt.result)).count()
-    };
+    let tries =
+        |wanted: fn(&AttemptResult) -> bool| history.attempts.iter().filter(|attempt| wanted(&attempt.result)).count();
     let reads = |wanted: fn(&ReadResult) -> bool| history.reads.iter().filter(|read| wanted(&read.result)).count();
     let with_token = history.reads.iter().filter(|read| read.wanted > 0).count();
     let acknowledged = of(Settled::Acknowledged);
@@ -98,11 +99,17 @@ fn figures(outcome: &Outcome) -> Table {
         ("commands refused by the rules", of(Settled::Refused).to_string()),
         ("commands whose outcome nobody knows", of(Settled::Unknown).to_string()),
         ("calls of commands", history.attempts.len().to_string()),
-        ("… of unknown outcome, settled by sending the same id again", tries(|result| matches!(result, AttemptResult::Unknown(_))).to_string()),
+        (
+            "… of unknown outcome, settled by sending the same id again",
+            tries(|result| matches!(result, AttemptResult::Unknown(_))).to_string(),
+        ),
         ("… given up by the client", tries(|result| *result == AttemptResult::GivenUp).to_string()),
         ("reads", history.reads.len().to_string()),
         ("… with a token", with_token.to_string()),
-        ("… flagged as perhaps stale", reads(|result| matches!(result, ReadResult::Answered { may_be_stale: true, .. })).to_string()),
+        (
+            "… flagged as perhaps stale",
+            reads(|result| matches!(result, ReadResult::Answered { may_be_stale: true, .. })).to_string(),
+        ),
         ("… without an answer", reads(|result| matches!(result, ReadResult::Failed(_))).to_string()),
         ("answers held against the fold of the log", verdict.views_checked.to_string()),
         ("faults injected", history.faults.len().to_string()),
@@ -111,6 +118,23 @@ fn figures(outcome: &Outcome) -> Table {
     ];
     for (name, count) in rows {
         table.add_row([name.to_owned(), count]);
+    }
+    table
+}
+
+/// What the processes took. First and last are of the life that a process ended with.
+fn resources(Resources(taken): &Resources) -> Table {
+    let mut table = Table::new();
+    table.load_preset(ASCII_MARKDOWN).set_header([
+        "process",
+        "memory at first, last, most (MiB)",
+        "descriptors at first, last",
+    ]);
+    for (process, taken) in taken {
+        let mib = [taken.memory_kib_first, taken.memory_kib_last, taken.memory_kib_most].map(|kib| kib / 1_024);
+        let memory = format!("{}, {}, {}", mib[0], mib[1], mib[2]);
+        let descriptors = format!("{}, {}", taken.descriptors_first, taken.descriptors_last);
+        table.add_row([process.clone(), memory, descriptors]);
     }
     table
 }

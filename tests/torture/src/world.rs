@@ -39,11 +39,8 @@ impl World {
             _ => Stores::own(&log, faults.contains(&Fault::DiskFull)).await?,
         };
         let clock = faults.contains(&Fault::Clock).then(|| FakeClock::new(&folder)).flatten();
-        let mut environment = vec![
-            ("TALLY_LOG", log.clone()),
-            ("TALLY_LOG_FORMAT", "text".to_owned()),
-            ("RUST_LOG", "info".to_owned()),
-        ];
+        let mut environment =
+            vec![("TALLY_LOG", log.clone()), ("TALLY_LOG_FORMAT", "text".to_owned()), ("RUST_LOG", "info".to_owned())];
         environment.extend(line.planted.and_then(Planted::variable).map(|name| (PLANTED_VARIABLE, name.to_owned())));
         let migrating = Settings { folder: folder.clone(), environment: environment.clone() };
         environment.extend(clock.iter().flat_map(FakeClock::environment));
