@@ -1,6 +1,6 @@
 # Each target is one line of what it is for; `make help` shows them.
 .DEFAULT_GOAL := help
-.PHONY: run test check bench image-test tools help
+.PHONY: run test check torture bench image-test tools help
 
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
@@ -32,6 +32,11 @@ bench: ## Measure it: builds a release, prints one table against pgbench and oth
 	cargo build --release --bin bench --bin command-service
 	cargo build --release --manifest-path bench/cqrs-es/Cargo.toml --target-dir $(dir $(RELEASE))
 	$(RELEASE)/bench run --only "$(ONLY)"
+
+# What somebody else runs on: TORTURE_DATABASE_URL and TORTURE_REDIS_URL.
+torture: ## Torture it: a release under load and faults, then the proof that nothing was lost (DURATION=10m SEED=7 FAULTS=all)
+	cargo build --release --bin command-service --bin projector --bin query-service --bin torture
+	TALLY_TEST_BINARIES=$(RELEASE) $(RELEASE)/torture --duration $(or $(DURATION),10m) $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),all)
 
 image-test: ## Pack the image and run Tally from it: minutes, for the release build; on Linux, as root, with buildah
 	@command -v buildah >/dev/null || { echo "There is no buildah here: apt-get install buildah"; exit 1; }
