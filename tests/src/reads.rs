@@ -90,12 +90,11 @@ async fn backorders_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) 
 
 async fn subscription_equals_log(client: &RustClient, log: &Log) {
     // After an outage the service may not have noticed yet that the log is there again; it says so, and when to ask again.
-    let found = eventually("the log can be subscribed to", async || {
-        match client.subscribe(0, log.events.len()).await {
+    let found =
+        eventually("the log can be subscribed to", async || match client.subscribe(0, log.events.len()).await {
             Err(error) if error.code == Code::Unavailable => None,
             outcome => Some(outcome.unwrap_or_else(|error| panic!("{error:?}"))),
-        }
-    });
+        });
     let found = found.await;
     assert_eq!(found.len(), log.events.len());
     for (found, stored) in found.iter().zip(&log.events) {

@@ -154,7 +154,11 @@ async fn torture(
                 taken.send_modify(|taken| taken.push(target));
                 progress_line(&scheduled);
                 let healed = inject(scheduled, world, shared).await;
-                taken.send_modify(|taken| drop(taken.iter().position(|one| *one == target).map(|at| taken.remove(at))));
+                taken.send_modify(|taken| {
+                    if let Some(at) = taken.iter().position(|one| *one == target) {
+                        taken.remove(at);
+                    }
+                });
                 healed
             });
         }
