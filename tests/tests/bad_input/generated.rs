@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fastrand::Rng;
+use system_tests::client::TallyClient;
 use system_tests::fold::Fold;
 use system_tests::{Log, Service, mutated};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
