@@ -86,7 +86,7 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
         stop: watch::Sender::new(false),
     });
     let began = Instant::now();
-    stock(&world, &shared, seed).await?;
+    stock(&world, &shared, seed).await;
 
     let mut sessions = JoinSet::new();
     for number in 1..=usize::from(line.sessions) {
@@ -114,14 +114,14 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
 }
 
 /// Some stock of every SKU, so that there is something to fight for.
-async fn stock(world: &World, shared: &Arc<Shared>, seed: u64) -> Result<()> {
+async fn stock(world: &World, shared: &Arc<Shared>, seed: u64) {
     let mut first = Session::new(0, seed, world.clients(), Arc::clone(shared));
     for sku in &shared.skus {
         let (batch_ref, sku) = (format!("{sku}-first"), sku.clone());
         let begin = Intention::CreateBatch { batch_ref, sku, quantity: STOCK, eta: None };
-        anyhow::ensure!(first.carry_out(begin).await, "the first batches are refused");
+        // What becomes of it is the checker's business, as of everything else.
+        first.carry_out(begin).await;
     }
-    Ok(())
 }
 
 /// Injects every fault at its time, and returns when the time is over and all have healed.
