@@ -1,6 +1,6 @@
 # Each target is one line of what it is for; `make help` shows them.
 .DEFAULT_GOAL := help
-.PHONY: run test check torture bench image-test tools help
+.PHONY: run test check torture bench image-test deny sbom tools help
 
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
@@ -45,6 +45,14 @@ image-test: ## Pack the image and run Tally from it: minutes, for the release bu
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) --bin command-service --bin projector --bin query-service
 	TALLY_TEST_BINARIES=$(BIN) TALLY_IMAGE_PROGRAMS=$(abspath $(BIN)/../$(HOST)/release) \
 		cargo test --workspace --test system deploy::image:: -- --ignored --nocapture
+
+deny: ## Check what comes in: licences, bans, sources, and advisories where their database can be had
+	@command -v cargo-deny >/dev/null || { echo "There is no cargo-deny here: cargo install --locked cargo-deny"; exit 1; }
+	cargo deny --locked check bans licenses sources
+	cargo deny --locked check advisories || { echo "advisories: not checked, or not clean; see above"; [ -z "$(STRICT)" ]; }
+
+sbom: ## Write what the programs are made of: target/sbom/tally.cdx.json (CycloneDX)
+	@$(LOCAL) sbom
 
 tools: ## Put grpcurl, buf and kubectl into target/clients-venv/bin (with Python)
 	@$(LOCAL) install --tests
