@@ -135,7 +135,7 @@ fn where_the_stores_are_pods_both_ends_of_an_edge_agree() {
             }
         }
     }
-    assert!(overlays().is_empty() || both_ends == 6, "{both_ends}");
+    assert!(overlays().is_empty() || both_ends == 7, "{both_ends}");
 }
 
 #[test]
