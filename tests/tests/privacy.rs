@@ -56,7 +56,7 @@ async fn an_address_is_in_one_event_and_one_view_and_in_no_log() {
 #[tokio::test]
 async fn no_line_of_any_log_has_a_canary() {
     let settings = [
-        ("RUST_LOG", "trace,h2=debug,hyper=debug"),
+        ("RUST_LOG", "debug"),
         ("TALLY_LOG_FORMAT", "json"),
         ("TALLY_METRICS_LISTEN", "127.0.0.1:0"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
+use system_tests::client::{ReadAfter, TallyClient};
 use system_tests::{Samples, Tally, root};
 use tally_servers::find;
 
@@ -78,6 +79,7 @@ fn every_alert_leads_to_a_page_that_says_what_to_do() {
 async fn what_alerts_and_dashboards_ask_for_is_served() {
     let tally = Tally::start_with_environment(&[("TALLY_METRICS_LISTEN", "127.0.0.1:0")]).await;
     tally.stocked("b1", "LAMP", 1).await;
+    tally.client().get_stock("LAMP", &ReadAfter::position(2).or_fail()).await.unwrap();
     let mut served = BTreeSet::new();
     for service in tally.services() {
         let text = Samples::of(service).await.text;
