@@ -92,6 +92,7 @@ impl EventLogService for EventLog {
         let time_left = time_left.map_or(CALL_MAX, |left| left.min(CALL_MAX));
         let asked = timeout(time_left, self.tail.ask()).await;
         let (log_id, head) = asked.map_err(|_| Failure::LogUnavailable(None))?.map_err(Failure::from)?;
+        let outages = known.borrow().outages;
         let position = start.position(log_id, head)?;
         if position > head {
             return Err(Failure::BeyondLog { position, head }.into());
@@ -99,7 +100,8 @@ impl EventLogService for EventLog {
         let (tail, limits, stopping) = (Arc::clone(&self.tail), self.limits, self.stopping.clone());
         Ok(Response::new(Outgoing::begin(limits, |outbox| async move {
             let _place = (place, Counted::in_gauge(&METRICS.subscribed));
-            let subscription = Subscription { tail, known, log_id, filter, limits, outbox, position, head, stopping };
+            let subscription =
+                Subscription { tail, known, log_id, filter, limits, outbox, position, head, outages, stopping };
             subscription.run().await
         })))
     }
