@@ -17,6 +17,7 @@ pub struct CommandLine {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 pub(crate) enum Action {
     /// Serve commands until SIGTERM or SIGINT
     Serve(ServeArgs),

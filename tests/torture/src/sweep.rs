@@ -58,16 +58,14 @@ pub(crate) async fn sweep(world: &World, shared: &Arc<Shared>) {
                 wait_ms: WAIT_MS,
                 result,
             };
-            let mut history = shared.recorder.history();
-            history.reads.push(read);
+            shared.recorder.history().reads.push(read);
             if answered {
                 break;
             }
             if Instant::now() > deadline {
-                history.views_behind.push(told);
+                shared.recorder.history().views_behind.push(told);
                 return;
             }
-            drop(history);
             sleep(PAUSE).await;
         }
     }
