@@ -23,7 +23,13 @@ PAUSE_SECONDS = 0.005
 
 def channel(config, addresses):
     # More than one address for one channel: what a headless Service gives.
-    options = [("grpc.service_config", config), ("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)]
+    # The list of them is no name that a server would take.
+    options = [
+        ("grpc.default_authority", "tally"),
+        ("grpc.service_config", config),
+        ("grpc.max_reconnect_backoff_ms", 200),
+        ("grpc.initial_reconnect_backoff_ms", 50),
+    ]
     return grpc.insecure_channel("ipv4:" + addresses, options)
 
 

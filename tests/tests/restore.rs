@@ -10,7 +10,9 @@ use tally_servers::find;
 use tonic::Code;
 
 fn run(program: &str, arguments: &[&str]) {
-    let program = find::postgres_bin_dir().unwrap().join(program);
+    // Beside the server, where it isn't only linked into PATH.
+    let beside = find::postgres_bin_dir().unwrap().join(program);
+    let program = if beside.is_file() { beside } else { find::program(&[program]).expect("Postgres' tools") };
     let output = Command::new(&program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
 }

@@ -35,7 +35,9 @@ async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
 }
 
 fn url_of(redis: &Redis, user: &str) -> String {
-    redis.url().replace("redis://", &format!("redis://tally_{user}:{PASSWORD}@"))
+    let url = redis.url();
+    let (_, place) = url.rsplit_once('@').expect("a test's server has a password");
+    format!("redis://tally_{user}:{PASSWORD}@{place}")
 }
 
 /// A whole Tally, each process with its own user.
