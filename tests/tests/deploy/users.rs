@@ -88,7 +88,6 @@ async fn each_user_may_do_nothing_more() {
         "SHUTDOWN NOSAVE",
         "GET another:application",
         "PUBLISH another:channel 1",
-        "DEBUG SLEEP 0",
         "CLIENT KILL TYPE normal",
         "CLIENT LIST",
     ];
