@@ -1,6 +1,6 @@
 # Each target is one line of what it is for; `make help` shows them.
 .DEFAULT_GOAL := help
-.PHONY: run test check bench image-test tools help
+.PHONY: run test check torture bench image-test deny sbom tools help
 
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
@@ -28,10 +28,15 @@ check: ## Check the style: formatting, lints, the protos, the tree's own rules
 	cargo test --workspace --test system tidy::
 
 # Programs by name for the reason above. What has a Cargo.lock of its own is built into the same folder, to share what is the same.
-bench: ## Measure it: builds a release, prints one table against pgbench and others, writes bench/results (ONLY=P1,P3: some rows; about 13 minutes)
-	cargo build --release --bin bench --bin command-service
+bench: ## Measure it: builds a release, prints one table against pgbench and others, writes bench/results (ONLY=P1,P3: some rows)
+	cargo build --release --bin bench --bin command-service --bin projector --bin query-service
 	cargo build --release --manifest-path bench/cqrs-es/Cargo.toml --target-dir $(dir $(RELEASE))
 	$(RELEASE)/bench run --only "$(ONLY)"
+
+# What somebody else runs on: TORTURE_DATABASE_URL and TORTURE_REDIS_URL.
+torture: ## Torture it: a release under load and faults, then the proof that nothing was lost (DURATION=10m SEED=7 FAULTS=all)
+	cargo build --release --bin command-service --bin projector --bin query-service --bin torture
+	TALLY_TEST_BINARIES=$(RELEASE) $(RELEASE)/torture --duration $(or $(DURATION),10m) $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),all)
 
 image-test: ## Pack the image and run Tally from it: minutes, for the release build; on Linux, as root, with buildah
 	@command -v buildah >/dev/null || { echo "There is no buildah here: apt-get install buildah"; exit 1; }
@@ -40,6 +45,14 @@ image-test: ## Pack the image and run Tally from it: minutes, for the release bu
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) --bin command-service --bin projector --bin query-service
 	TALLY_TEST_BINARIES=$(BIN) TALLY_IMAGE_PROGRAMS=$(abspath $(BIN)/../$(HOST)/release) \
 		cargo test --workspace --test system deploy::image:: -- --ignored --nocapture
+
+deny: ## Check what comes in: licences, bans, sources, and advisories where their database can be had
+	@command -v cargo-deny >/dev/null || { echo "There is no cargo-deny here: cargo install --locked cargo-deny"; exit 1; }
+	cargo deny --locked check bans licenses sources
+	cargo deny --locked check advisories || { echo "advisories: not checked, or not clean; see above"; [ -z "$(STRICT)" ]; }
+
+sbom: ## Write what the programs are made of: target/sbom/tally.cdx.json (CycloneDX)
+	@$(LOCAL) sbom
 
 tools: ## Put grpcurl, buf and kubectl into target/clients-venv/bin (with Python)
 	@$(LOCAL) install --tests

@@ -6,6 +6,7 @@ mod growth;
 mod latency;
 mod overload;
 mod reads;
+mod telemetry;
 
 use anyhow::{Result, bail};
 
@@ -16,11 +17,12 @@ use crate::row::Row;
 /// # Errors
 /// When there is none of a name.
 pub(crate) fn chosen(only: &[String]) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = [commands::ROWS, latency::ROWS, cost::ROWS, growth::ROWS, overload::ROWS, reads::ROWS]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
+    let mut rows: Vec<Row> =
+        [commands::ROWS, latency::ROWS, cost::ROWS, growth::ROWS, overload::ROWS, reads::ROWS, telemetry::ROWS]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
     rows.sort_by_key(|row| order(row.id));
     let only: Vec<&str> = only.iter().map(|id| id.trim()).filter(|id| !id.is_empty()).collect();
     if let Some(unknown) = only.iter().find(|id| !rows.iter().any(|row| row.is_called(id))) {
@@ -55,7 +57,7 @@ mod tests {
             [
                 "P1", "P1b", "P1c", "P2", "P3", "P4", "P4b", "P5", "P5b", "P6", "P6b", "P7", "P7b", "P8", "P9", "P10",
                 "P11", "P11b", "P11c", "P11d", "P11e", "P12", "P13", "P13b", "P13c", "P13d", "P14", "P15", "P15b",
-                "P15c", "P15d"
+                "P15c", "P15d", "P16"
             ]
         );
     }

@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 
 use crate::sample::Sample;
 use crate::stage::Stage;
-use crate::subjects::{Load, baseline, cqrs_es, overload, past, pgbench, projecting, reads, start, tally, visibility};
+use crate::subjects::{
+    Load, baseline, cqrs_es, overload, past, pgbench, projecting, reads, start, tally, telemetry, visibility,
+};
 
 /// Something that can be measured.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -35,6 +37,8 @@ pub(crate) enum Subject {
     TallyLongPast,
     /// The first command on a product with a short past.
     TallyShortPast,
+    /// Allocate over many SKUs, with metrics served and some traces exported.
+    TallyTelemetry,
     /// From its start until it serves.
     TallyStart,
     /// GetOrder, any of a million.
@@ -97,6 +101,7 @@ impl Subject {
             Subject::TallyOverload => overload::measure(stage).await,
             Subject::TallyLongPast => past::long(stage).await,
             Subject::TallyShortPast => past::short(stage).await,
+            Subject::TallyTelemetry => telemetry::measure(stage).await,
             Subject::TallyStart => start::measure(stage).await,
             Subject::GetOrder => reads::get_order(stage, Load::of("get-order").over_orders(stage.args.orders)).await,
             Subject::GetOrderHot => reads::get_order(stage, Load::of("get-order").over_orders(reads::HOT_ORDERS)).await,

@@ -11,6 +11,7 @@ pub(crate) mod reads;
 mod ready;
 pub(crate) mod start;
 pub(crate) mod tally;
+pub(crate) mod telemetry;
 pub(crate) mod visibility;
 
 pub(crate) use flags::Load;

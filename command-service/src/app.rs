@@ -10,7 +10,7 @@ use tally_api::allocation::v1::allocation_command_service_server::{
 };
 use tally_api::orders::v1::order_command_service_server::{OrderCommandServiceServer, SERVICE_NAME as ORDER_SERVICE};
 use tally_domain::SNAPSHOT_FORMAT;
-use tally_event_store::{AppendOptions, AppendStore, LogName, migrate};
+use tally_event_store::{AppendOptions, AppendStore, LogName, migrate, renew_identity};
 use tally_read_model::ReadModel;
 use tally_runtime::{
     CommonArgs, Listening, Readiness, bind, init_telemetry, limits, serve, serve_operations, stop_signal,
@@ -47,6 +47,10 @@ async fn act(line: CommandLine) -> anyhow::Result<()> {
         Action::Migrate(args) => {
             migrate(&args.database_url, &log_name(&line.common)?).await.context("the migration failed")?;
             tracing::info!(log = line.common.log, "the log is ready");
+            Ok(())
+        }
+        Action::Restored(args) => {
+            renew_identity(&args.database_url, &log_name(&line.common)?).await.context("the log keeps its identity")?;
             Ok(())
         }
         Action::Serve(args) => App::build(&line.common, &args).await?.run(stop_signal()?).await,

@@ -17,11 +17,15 @@ pub struct CommandLine {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 pub(crate) enum Action {
     /// Serve commands until SIGTERM or SIGINT
     Serve(ServeArgs),
     /// Create or upgrade the log's schema, its functions and its roles, and exit
     Migrate(MigrateArgs),
+    /// After the log was restored from a backup, and before anybody appends to it: give it a new identity, so that tokens and views from the lost
+    /// time are told apart, and exit
+    Restored(MigrateArgs),
 }
 
 /// Where the log is.

@@ -53,7 +53,11 @@ impl Edge {
             deadline: Instant::now() + wait,
         };
         let mut span = Span::of_call("decide and commit");
-        let outcome = match tokio::time::timeout(wait, self.sequencer.submit(submission)).await {
+        #[cfg(not(feature = "planted-faults"))]
+        let submitted = self.sequencer.submit(submission);
+        #[cfg(feature = "planted-faults")]
+        let submitted = crate::planted::submit(&self.sequencer, submission);
+        let outcome = match tokio::time::timeout(wait, submitted).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::TimedOut),
         };

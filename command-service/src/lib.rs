@@ -9,6 +9,8 @@ mod doorbell;
 mod edge;
 mod forgetting;
 mod metrics;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod sequencer;
 mod status;
 

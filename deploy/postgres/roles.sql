@@ -2,7 +2,7 @@
 --
 --   TALLY_OWNER_PASSWORD=… TALLY_APPEND_PASSWORD=… TALLY_READ_PASSWORD=… psql --no-psqlrc -v log=main -f roles.sql ADMIN_URL
 --
--- tally_LOG_owner migrates; tally_LOG_appender is for command-service, tally_LOG_reader for the projector. The two roles that hold the rights
+-- tally_LOG_owner migrates; tally_LOG_appender is for command-service, tally_LOG_reader for the projector and query-service. The two roles that hold the rights
 -- are made here and not by the migration, so that the owner needs no right to create roles.
 
 \set ON_ERROR_STOP on

@@ -22,6 +22,7 @@ pub struct CommandLine {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 pub(crate) enum Action {
     /// Keep the read model until SIGTERM or SIGINT
     Serve(ServeArgs),

@@ -136,6 +136,8 @@ impl Metrics {
 
     /// It is in this state now.
     pub(crate) fn state(&self, projection: &str, state: &State) {
+        // There from the start.
+        self.retries.with_label_values(&[projection]);
         let now = match state {
             State::Starting => STATES[0],
             State::Following => STATES[1],

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::log_tail::LogTail;
+use crate::metrics::{Counted, METRICS};
 use crate::outbox::{Outgoing, StreamLimits};
 use crate::paging;
 use crate::read_after::{OF_ANOTHER_LOG, is_of_another_log, stream_id};
@@ -91,14 +92,16 @@ impl EventLogService for EventLog {
         let time_left = time_left.map_or(CALL_MAX, |left| left.min(CALL_MAX));
         let asked = timeout(time_left, self.tail.ask()).await;
         let (log_id, head) = asked.map_err(|_| Failure::LogUnavailable(None))?.map_err(Failure::from)?;
+        let outages = known.borrow().outages;
         let position = start.position(log_id, head)?;
         if position > head {
             return Err(Failure::BeyondLog { position, head }.into());
         }
         let (tail, limits, stopping) = (Arc::clone(&self.tail), self.limits, self.stopping.clone());
         Ok(Response::new(Outgoing::begin(limits, |outbox| async move {
-            let _place = place;
-            let subscription = Subscription { tail, known, log_id, filter, limits, outbox, position, head, stopping };
+            let _place = (place, Counted::in_gauge(&METRICS.subscribed));
+            let subscription =
+                Subscription { tail, known, log_id, filter, limits, outbox, position, head, outages, stopping };
             subscription.run().await
         })))
     }

@@ -11,6 +11,8 @@ mod allocation;
 mod event_log;
 mod metrics;
 mod orders;
+#[cfg(feature = "planted-faults")]
+mod planted;
 
 mod limited_wait;
 mod lookups;

@@ -54,8 +54,8 @@ pub(crate) struct Known {
     pub(crate) log_id: Option<Uuid>,
     /// Where it ends.
     pub(crate) head: u64,
-    /// Whether Postgres could not be read when it was last tried.
-    pub(crate) is_away: bool,
+    /// How often Postgres could not be read. One who begins to follow counts from there: that it was away before is no matter of his.
+    pub(crate) outages: u64,
 }
 
 impl LogTail {
@@ -112,7 +112,7 @@ impl LogTail {
                 Ok(Idle) => self.rest(),
                 Err(error) => {
                     tracing::warn!(%error, "the log can't be followed");
-                    self.known.send_modify(|known| known.is_away = true);
+                    self.known.send_modify(|known| known.outages += 1);
                     sleep(RETRY_AFTER).await;
                 }
             }
@@ -161,14 +161,13 @@ impl LogTail {
             }
         };
         drop(window);
-        self.known.send_replace(Known { log_id: Some(log_id), head: position, is_away: false });
+        self.known.send_modify(|known| *known = Known { log_id: Some(log_id), head: position, ..*known });
         position
     }
 
     /// What is in memory would be far behind when somebody follows again.
     fn rest(&self) {
         self.lock().clear();
-        self.known.send_modify(|known| known.is_away = false);
     }
 
     fn push(&self, events: Vec<StoredEvent>) {

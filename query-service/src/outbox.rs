@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use futures::Stream;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
+use crate::metrics::METRICS;
 use crate::status::Failure;
 
 /// Messages that are made and not taken yet, besides those that HTTP/2 has buffered.
@@ -40,8 +42,12 @@ pub(crate) struct TooSlow;
 impl<T: Send> Outbox<T> {
     /// Puts a message, as soon as there is room.
     pub(crate) async fn send(&self, message: T) -> Result<(), TooSlow> {
-        // One who is gone takes nothing any more, and this task goes with him.
-        self.queue.send_timeout(message, self.stall_max).await.map_err(|_| TooSlow)
+        match self.queue.send_timeout(message, self.stall_max).await {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => Err(TooSlow),
+            // The caller is gone, and this task is about to go, too.
+            Err(SendTimeoutError::Closed(_)) => std::future::pending().await,
+        }
     }
 }
 
@@ -58,7 +64,12 @@ impl<T: Send + 'static> Outgoing<T> {
         W: Future<Output = Failure> + Send + 'static,
     {
         let (sender, queue) = mpsc::channel(QUEUED_MAX);
-        let work = tokio::spawn(work(Outbox { queue: sender, stall_max: limits.stall_max }));
+        let work = work(Outbox { queue: sender, stall_max: limits.stall_max });
+        let work = tokio::spawn(async move {
+            let failure = work.await;
+            METRICS.stream_ended(failure.reason());
+            failure
+        });
         Self { queue, work: Some(AbortOnDropHandle::new(work)) }
     }
 }

@@ -162,7 +162,10 @@ impl Reader {
 
     async fn look(&self, from: &Watched, key: &str) -> Result<Look<Option<Bytes>>, Failure> {
         let unit = self.model.unit_of(from.projection, key);
-        match from.lookups.get(key).await {
+        let found = from.lookups.get(key).await;
+        #[cfg(feature = "planted-faults")]
+        let found = crate::planted::without_its_checkpoint(found, &from.lookups, key).await;
+        match found {
             // It may be there and lack its first event.
             Ok(Found { value: None, parked: Some(parked), .. }) => {
                 Err(Failure::Incomplete { projection: from.projection, parked })
@@ -370,12 +373,10 @@ impl Reader {
         let token = self.log_id().await?.map_or(BEFORE_ANY_LOG, |log_id| Token { log_id, position });
         let number = |position| i64::try_from(position).map_err(|_| Failure::Unreadable);
         let (position, parked_position) = (number(position)?, number(parked.unwrap_or(0))?);
-        Ok(Freshness {
-            position,
-            may_be_stale: may_be_stale || parked.is_some(),
-            token: token.encode(),
-            parked_position,
-        })
+        let may_be_stale = may_be_stale || parked.is_some();
+        #[cfg(feature = "planted-faults")]
+        let may_be_stale = crate::planted::flag(may_be_stale);
+        Ok(Freshness { position, may_be_stale, token: token.encode(), parked_position })
     }
 }
 

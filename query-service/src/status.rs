@@ -5,7 +5,7 @@ use std::time::Duration;
 use tally_api::consistency::v1::Freshness;
 use tally_event_store::Error as LogError;
 use tally_read_model::Error as StoreError;
-use tally_runtime::{Refusal, Violations, overloaded, store_unavailable};
+use tally_runtime::{Refusal, STORE_UNAVAILABLE, Violations, overloaded, store_unavailable};
 use tonic::{Code, Status};
 
 use crate::metrics::METRICS;
@@ -14,6 +14,8 @@ use crate::read_after::OF_ANOTHER_LOG;
 /// When to ask again for what a projection hasn't got to yet.
 const NOT_YET_VISIBLE_RETRY_DELAY: Duration = Duration::from_millis(250);
 
+/// The reason for DATA_LOSS when a view isn't one.
+const VIEW_UNREADABLE: &str = "VIEW_UNREADABLE";
 /// When to open a stream again that was ended from here.
 const STREAM_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -114,6 +116,23 @@ impl From<LogError> for Failure {
 }
 
 impl Failure {
+    /// The reason that a caller is given, as far as a stream of messages can end by it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Failure::SlowReader(_) => "SLOW_READER",
+            Failure::ShuttingDown(_) => "SHUTTING_DOWN",
+            Failure::BeyondLog { .. } => "BEYOND_LOG",
+            Failure::LogReplaced(_) => "LOG_REPLACED",
+            Failure::LogHasHole(_) => "LOG_HAS_HOLE",
+            Failure::LogUnavailable(_) | Failure::StoreUnavailable => STORE_UNAVAILABLE,
+            Failure::Unreadable => VIEW_UNREADABLE,
+            Failure::NotFound { .. }
+            | Failure::NotYetVisible { .. }
+            | Failure::TokenOfAnotherLog
+            | Failure::Overloaded { .. } => "REFUSED",
+        }
+    }
+
     /// Says where to go on from, where a subscription's own failure did not know.
     pub(crate) fn at(self, position: u64) -> Self {
         match self {
@@ -125,6 +144,7 @@ impl Failure {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
+        let reason = failure.reason();
         match failure {
             Failure::NotFound { what, position, may_be_stale } => not_found(what, position, may_be_stale).into(),
             Failure::NotYetVisible { projection, position, wanted } => {
@@ -152,8 +172,7 @@ impl From<Failure> for Status {
             }
             Failure::StoreUnavailable => store_unavailable("the read model can't be reached").into(),
             Failure::Unreadable => {
-                Refusal::new(Code::DataLoss, "VIEW_UNREADABLE", "what is stored can't be read; rebuild the projection")
-                    .into()
+                Refusal::new(Code::DataLoss, reason, "what is stored can't be read; rebuild the projection").into()
             }
             Failure::LogUnavailable(resume) => {
                 let refusal = store_unavailable("the log of events can't be reached");
@@ -165,20 +184,20 @@ impl From<Failure> for Status {
             Failure::BeyondLog { position, head } => beyond_log(position, head).into(),
             Failure::LogReplaced(resume) => {
                 let message = "the database holds another log than a moment ago";
-                resume.told_in(Refusal::new(Code::FailedPrecondition, "LOG_REPLACED", message)).into()
+                resume.told_in(Refusal::new(Code::FailedPrecondition, reason, message)).into()
             }
             Failure::LogHasHole(resume) => {
                 let message = format!("the event after position {} is missing", resume.position);
-                resume.told_in(Refusal::new(Code::DataLoss, "LOG_HAS_HOLE", message)).into()
+                resume.told_in(Refusal::new(Code::DataLoss, reason, message)).into()
             }
             Failure::SlowReader(resume) => {
                 let message = "the messages were not taken in time; go on from where they ended";
-                let refusal = Refusal::new(Code::ResourceExhausted, "SLOW_READER", message);
+                let refusal = Refusal::new(Code::ResourceExhausted, reason, message);
                 resume.told_in(refusal).retry_after(STREAM_RETRY_DELAY).into()
             }
             Failure::ShuttingDown(resume) => {
                 let message = "this process stops; another one goes on";
-                let refusal = Refusal::new(Code::Unavailable, "SHUTTING_DOWN", message);
+                let refusal = Refusal::new(Code::Unavailable, reason, message);
                 resume.told_in(refusal).retry_after(STREAM_RETRY_DELAY).into()
             }
         }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::metrics::{Counted, METRICS};
 use crate::outbox::{Outbox, Outgoing, StreamLimits, TooSlow};
 use crate::read_after::ReadAfter;
 use crate::reader::{Answer, Reader, decode};
@@ -66,7 +67,7 @@ impl Watching {
         let reader = Arc::clone(&self.reader);
         let (limits, stopping) = (self.limits, self.stopping.clone());
         Ok(Outgoing::begin(limits, |outbox| async move {
-            let _place = place;
+            let _place = (place, Counted::in_gauge(&METRICS.watching));
             let position = freshness.position.unsigned_abs();
             let told = Told { position, value, sent_at: Instant::now(), resume: Resume::default() };
             let mut call = Call { reader, limits, respond, version, outbox, told };

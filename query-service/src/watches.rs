@@ -13,14 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use tally_read_model::{Bell, Error, Found, ReadModel};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Reads of one sweep that are on their way at once.
-const READS_AT_ONCE_MAX: usize = 64;
+/// Views that are read with one command.
+const VIEWS_PER_READ_MAX: usize = 256;
 /// How many times as long as a sweep took the sweeper rests afterwards …
 const REST_FACTOR: u32 = 9;
 /// … and how long at the most.
@@ -115,13 +114,15 @@ impl Drop for WatchedView {
 impl Shared {
     async fn sweep(&self) {
         let keys: Vec<String> = self.lock().keys().cloned().collect();
-        let look = async |key: String| {
-            let found = self.model.get(self.projection, &key).await;
-            if let Some(watched) = self.lock().get(&key) {
-                watched.seen.send_if_modified(|seen| seen.take_in(found));
+        for keys in keys.chunks(VIEWS_PER_READ_MAX) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let found = self.model.get_many(self.projection, &keys).await;
+            let watched = self.lock();
+            match found {
+                Ok(found) => keys.into_iter().zip(found).for_each(|(key, found)| tell(&watched, key, Ok(found))),
+                Err(error) => keys.into_iter().for_each(|key| tell(&watched, key, Err(error.clone()))),
             }
-        };
-        stream::iter(keys).for_each_concurrent(READS_AT_ONCE_MAX, look).await;
+        }
     }
 
     async fn somebody_watches(&self) {
@@ -132,6 +133,13 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(watched: &HashMap<String, Watched>, key: &str, found: Result<Found, Error>) {
+    // Nobody watches it any more, perhaps.
+    if let Some(watched) = watched.get(key) {
+        watched.seen.send_if_modified(|seen| seen.take_in(found));
     }
 }
 

@@ -178,6 +178,21 @@ impl Tally {
             .unwrap_or_else(|error| panic!("another {}: {error:#}", service.name()))
     }
 
+    /// Runs `command-service restored` and returns how it ended and what it printed on standard error.
+    ///
+    /// # Panics
+    /// When it can't be run.
+    pub async fn restored(&self) -> (ExitStatus, String) {
+        let launch = Launch { arguments: vec!["restored".to_owned()], ..self.command.launched().clone() };
+        let log = self.folder().join("restored.log");
+        run_to_end(&launch, &log).await.unwrap_or_else(|error| panic!("restored: {error:#}"))
+    }
+
+    /// The URL of its database, as the owner.
+    pub fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
     /// Runs `projector rebuild NAME` and returns how it ended and what it printed on standard error.
     ///
     /// # Panics

@@ -8,6 +8,7 @@ use system_tests::{Log, Tally};
 use tonic::Code;
 use tonic::transport::Channel;
 
+mod generated;
 mod limits;
 mod orders;
 mod requests;

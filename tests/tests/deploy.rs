@@ -1,6 +1,8 @@
 //! What is in deploy/: each overlay rendered and held against the schemas, against its own parts, and against what the processes really do
 //! when they are started as the manifests say.
 
+mod alerts;
+mod components;
 mod compose;
 mod edges;
 mod image;
@@ -16,3 +18,4 @@ mod roles;
 mod scaling;
 mod selectors;
 mod started;
+mod users;

@@ -13,6 +13,8 @@ mod outages;
 mod privacy;
 mod read_your_writes;
 mod rebuild;
+mod restore;
+mod rolling;
 mod security;
 mod shutdown;
 mod stories;

@@ -13,8 +13,11 @@ const LINES_MAX: usize = 450;
 /// Lines in a main.rs.
 const MAIN_LINES_MAX: usize = 30;
 /// Each program, and what it can be told to do.
-const PROGRAMS: [(&str, &[&str]); 3] =
-    [("command-service", &["serve", "migrate"]), ("projector", &PROJECTOR_COMMANDS), ("query-service", &["serve"])];
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("command-service", &["serve", "migrate", "restored"]),
+    ("projector", &PROJECTOR_COMMANDS),
+    ("query-service", &["serve"]),
+];
 const PROJECTOR_COMMANDS: [&str; 11] = [
     "serve",
     "status",

@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
+/// Nothing else may look like it.
+const CUSTOMER: &str = "a-customer-of-ours";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
@@ -101,7 +103,7 @@ async fn one_trace_shows_a_commands_whole_way() {
     let client = tally.client().with_header("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
     // So that the read has to wait.
     tally.projector.pause();
-    let created = client.create_order(&NewOrder::of("c-1", &[("LAMP", 4)])).await.unwrap();
+    let created = client.create_order(&NewOrder::of(CUSTOMER, &[("LAMP", 4)])).await.unwrap();
     let (order_id, seen) = (created.order_id.clone(), created.seen());
     let read = tokio::spawn(async move { client.get_order(&order_id, &seen).await });
     eventually("the read waits", async || {
@@ -163,7 +165,7 @@ async fn one_trace_shows_a_commands_whole_way() {
     assert_eq!(query.service, "query-service");
     assert_eq!(find("wait for projection").span.parent_span_id, query.span.span_id);
     for seen in receiver.all() {
-        assert!(!format!("{seen:?}").contains("c-1"), "no customer: {seen:?}");
+        assert!(!format!("{seen:?}").contains(CUSTOMER), "no customer: {seen:?}");
     }
 }
 

@@ -95,7 +95,7 @@ impl Caller {
                 all_allocated(answer.line.as_slice())?;
                 let receipt = answer.receipt.ok_or("an answer without a receipt")?;
                 return match &self.reader {
-                    Some(reader) if number % READ_EVERY == 0 => {
+                    Some(reader) if number.is_multiple_of(READ_EVERY) => {
                         let request = self.commands.get_allocations(number, receipt.token);
                         reader.until_visible(receipt.position.unsigned_abs(), &request).await
                     }

@@ -30,22 +30,38 @@ pub(crate) async fn spread(stage: &Stage) -> Result<Sample> {
 
 /// As many replicas as that on one empty log.
 pub(crate) async fn on_empty_log(stage: &Stage, replicas: usize, load: Load) -> Result<Sample> {
+    on_empty_log_with(stage, replicas, load, &[]).await
+}
+
+/// As `on_empty_log`, with further settings.
+pub(crate) async fn on_empty_log_with(
+    stage: &Stage,
+    replicas: usize,
+    load: Load,
+    settings: &[(&'static str, String)],
+) -> Result<Sample> {
     let url = stage.servers.empty_database(DATABASE).await?;
     migrate(&url, &log_name()?).await?;
-    measured(stage, &url, replicas, load).await
+    measured(stage, &url, replicas, load, settings).await
 }
 
 /// One replica on a log that is long already, on SKUs that are new.
 pub(crate) async fn on_long_log(stage: &Stage, load: Load) -> Result<Sample> {
     let url = stage.long_log.get_or_try_init(|| long_log::make(stage)).await?;
     let load = load.on_skus_of_its_own(stage.next_run());
-    measured(stage, url, 1, load).await
+    measured(stage, url, 1, load, &[]).await
 }
 
-async fn measured(stage: &Stage, url: &str, replicas: usize, load: Load) -> Result<Sample> {
+async fn measured(
+    stage: &Stage,
+    url: &str,
+    replicas: usize,
+    load: Load,
+    settings: &[(&'static str, String)],
+) -> Result<Sample> {
     let mut services = Vec::new();
     for _ in 0..replicas {
-        services.push(start(stage, url).await?);
+        services.push(start_with(stage, url, settings).await?);
     }
     let targets: Vec<SocketAddr> = services.iter().map(|service| service.address).collect();
     load.seed().send(&targets, &stage.args).await?;

@@ -269,7 +269,10 @@ impl Actor {
         match result {
             Ok(checked) => {
                 if let Some(appended) = checked.appended {
-                    if appended.first_position == self.seen + 1 {
+                    let ours = appended.first_position == self.seen + 1;
+                    #[cfg(feature = "planted-faults")]
+                    let ours = ours || crate::planted::is("no-version-check");
+                    if ours {
                         self.seen = appended.last_position;
                     } else {
                         self.hold_from_now_on();

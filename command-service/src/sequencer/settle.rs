@@ -42,7 +42,11 @@ async fn append_and_check(store: &AppendStore, decided: &[Decided]) -> Result<Ch
     if !batch.commands.is_empty() {
         METRICS.batch(&batch);
         let commit = METRICS.commit_seconds.start_timer();
-        checked.appended = Some(store.append(batch).await?);
+        #[cfg(not(feature = "planted-faults"))]
+        let appended = store.append(batch).await?;
+        #[cfg(feature = "planted-faults")]
+        let appended = crate::planted::append(store, batch).await?;
+        checked.appended = Some(appended);
         commit.observe_duration();
     }
     let (witnesses, ids) = said_only(decided);

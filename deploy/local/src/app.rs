@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use crate::args::{Args, Command};
 use crate::install::install;
 use crate::run::run;
+use crate::sbom;
 use crate::screen::Screen;
 
 /// Does what the arguments say, and shows what went wrong.
@@ -11,6 +12,7 @@ pub async fn app(args: Args) -> ExitCode {
     let done = match args.command {
         Command::Install(args) => install(&screen, args.tests).await,
         Command::Run(args) => run(&screen, &args).await,
+        Command::Sbom => sbom::write().map(|path| screen.line(&format!("✓ {}", path.display()))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,8 @@ pub enum Command {
     Install(InstallArgs),
     /// Build and run Tally until Ctrl-C, on a private Postgres and Redis of its own
     Run(Box<RunArgs>),
+    /// Write what the programs are made of to target/sbom (CycloneDX)
+    Sbom,
 }
 
 /// What `install` takes.

@@ -39,7 +39,9 @@ const LIST_ORDERS: &str = r#"{"customer_id": "c-17"}"#;
 
 /// What the user sees when all of it runs: where everything is, and lines that work when pasted.
 pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, maintenance: &Maintenance) -> String {
-    let mut text = String::from("\nTally runs. Ctrl-C stops it.\n\n");
+    let mut text = String::from(
+        "\nTally runs. Ctrl-C stops it.\nIt has neither TLS nor tokens, and listens where only this machine can call it.\n\n",
+    );
     let mut row = |name: &str, place: &str, what: &str| {
         let _ = writeln!(text, "  {name:<10} {place:<17} {what}");
     };

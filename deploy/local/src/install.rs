@@ -15,11 +15,12 @@ pub(crate) struct Needed {
     pub(crate) redis: bool,
     pub(crate) python: bool,
     pub(crate) promtool: bool,
+    pub(crate) faketime: bool,
 }
 
 /// `install`: the servers, and for the tests also the clients that are not Rust.
 pub(crate) async fn install(screen: &Screen, tests: bool) -> Result<()> {
-    let needed = Needed { postgres: true, redis: true, python: tests, promtool: tests };
+    let needed = Needed { postgres: true, redis: true, python: tests, promtool: tests, faketime: tests };
     install_missing(screen, needed).await?;
     let (postgres, redis) = (find::postgres_bin_dir()?, find::redis_server()?);
     screen.line(&format!("✓ Postgres in {}, Redis is {}", postgres.display(), redis.display()));

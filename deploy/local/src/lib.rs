@@ -22,6 +22,7 @@ mod supervise;
 
 mod banner;
 mod run;
+mod sbom;
 mod signals;
 
 pub use app::app;

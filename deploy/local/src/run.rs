@@ -69,7 +69,7 @@ impl Started {
 
 async fn start_and_watch(screen: &Screen, args: &RunArgs, data: &DataFolder, started: &mut Started) -> Result<()> {
     let (postgres, redis) = (args.database_url.is_none(), args.redis_url.is_none());
-    let needed = Needed { postgres, redis, python: false, promtool: false };
+    let needed = Needed { postgres, redis, python: false, promtool: false, faketime: false };
     install::install_missing(screen, needed).await?;
     let programs = match &args.programs {
         Some(folder) => folder.clone(),

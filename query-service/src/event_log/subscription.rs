@@ -31,6 +31,8 @@ pub(super) struct Subscription {
     pub(super) position: u64,
     /// Where the log ended when the subscription began; the tail may have begun earlier, or not yet.
     pub(super) head: u64,
+    /// How often the log could not be read before the subscription began.
+    pub(super) outages: u64,
     pub(super) stopping: CancellationToken,
 }
 
@@ -77,7 +79,7 @@ impl Subscription {
 
     /// Takes in what is known of the log, and ends where that leaves nothing to go on with.
     async fn check(&mut self, known: Known) -> Result<(), Failure> {
-        if known.is_away {
+        if known.outages > self.outages {
             return Err(Failure::LogUnavailable(None));
         }
         match known.log_id {

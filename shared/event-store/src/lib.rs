@@ -8,8 +8,9 @@ mod error;
 mod event;
 mod log_name;
 
-// Making a log.
+// Making a log, and after it was restored.
 mod migrate;
+mod restored;
 
 // Writing: what one commit takes, the appending statement, and the same with the head row held.
 pub mod append;
@@ -23,6 +24,9 @@ mod load;
 mod read_stream;
 mod snapshots;
 mod tail;
+
+#[cfg(feature = "planted-faults")]
+mod planted;
 
 // Sessions of Postgres.
 mod connection;
@@ -40,5 +44,6 @@ pub use load::{KnownStream, LoadedEvent, StoredSnapshot, StoredStream};
 pub use log_name::{InvalidLogName, LogName};
 pub use migrate::migrate;
 pub use read_stream::{Direction, StreamPage};
+pub use restored::renew_identity;
 pub use snapshots::NewSnapshot;
 pub use tail::ReadStore;

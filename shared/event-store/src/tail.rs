@@ -41,7 +41,10 @@ impl ReadStore {
     pub async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
         let position = signed(position)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let read = sqlx::query_as(READ_AFTER).bind(position).bind(limit);
+        let statement = READ_AFTER;
+        #[cfg(feature = "planted-faults")]
+        let statement = crate::planted::read_after(statement);
+        let read = sqlx::query_as(statement).bind(position).bind(limit);
         Ok(self.sessions.run(move |connection| Box::pin(read.fetch_all(connection))).await?)
     }
 

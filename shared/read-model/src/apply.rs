@@ -64,7 +64,12 @@ pub enum Applied {
     Lost(Vec<String>),
 }
 
-static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
+static APPLY: LazyLock<Script> = LazyLock::new(|| {
+    let script = include_str!("apply.lua");
+    #[cfg(feature = "planted-faults")]
+    let script = &crate::planted::apply_script(script);
+    Script::new(script)
+});
 
 impl Writer {
     /// Writes a batch and moves the state, if the build is still in the state `from` and the unit's builds of its version still belong to
@@ -80,8 +85,19 @@ impl Writer {
         batch: &Batch,
     ) -> Result<Applied, Error> {
         let keys = self.keys();
+        let views = batch.views.as_slice();
+        #[cfg(feature = "planted-faults")]
+        let views = crate::planted::changes(views);
+        #[cfg(feature = "planted-faults")]
+        let planted = crate::planted::Checkpoint {
+            connection: &self.connection,
+            key: keys.checkpoint(unit, build),
+            value: to.to_string(),
+        };
+        #[cfg(feature = "planted-faults")]
+        planted.before().await?;
         let lists = || {
-            batch.views.iter().flat_map(|change| {
+            views.iter().flat_map(|change| {
                 let removed = change.lists_removed.iter().map(|(list, member)| ('-', list, member));
                 removed.chain(change.lists_added.iter().map(|(list, member)| ('+', list, member)))
             })
@@ -100,12 +116,12 @@ impl Writer {
             .arg(to.to_string())
             .arg(keys.bell(unit))
             .arg(to.position)
-            .arg(batch.views.len())
+            .arg(views.len())
             .arg(lists().count())
             .arg(batch.parked.len())
             .arg(batch.digests.len());
-        let views = keys.views(unit, build);
-        for change in &batch.views {
+        let prefix = keys.views(unit, build);
+        for change in views {
             let (name, now) = (indexed_view(&change.key), change.now.to_bytes());
             let operation = match (&now, change.was_stored) {
                 (None, _) => b'-',
@@ -113,7 +129,7 @@ impl Writer {
                 (Some(_), false) => b'+',
             };
             let bucket = bucket_of(&name);
-            script.key(format!("{views}{}", change.key)).key(keys.index(unit, build, bucket));
+            script.key(format!("{prefix}{}", change.key)).key(keys.index(unit, build, bucket));
             script.arg(marked(operation, now.as_deref().unwrap_or_default())).arg(name).arg(bucket);
         }
         for (operation, list, member) in lists() {
@@ -130,6 +146,8 @@ impl Writer {
             script.arg(change.range).arg(format!("{:016x}", change.digest));
         }
         let mut answer = self.connection.once::<Vec<String>>(&mut script).await?;
+        #[cfg(feature = "planted-faults")]
+        planted.after(&answer).await?;
         match answer.first().map(String::as_str) {
             Some("done") => Ok(Applied::Done),
             Some("moved") => Ok(Applied::Moved),

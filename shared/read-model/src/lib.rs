@@ -18,6 +18,8 @@ mod metrics;
 
 mod model;
 mod page;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod read;
 
 mod apply;

@@ -83,7 +83,7 @@ impl Call {
         let given = headers.get("traceparent").and_then(|value| TraceContext::parse(value.to_str().ok()?));
         let mut span = Span::default();
         if trace::is_on() {
-            span = Span::begin(format!("{}/{}", metrics.service, metrics.name), Kind::Server, given);
+            span = Span::begin(metrics.span.as_str(), Kind::Server, given);
             span.set("rpc.system", "grpc");
             span.set("rpc.service", metrics.service);
             span.set("rpc.method", metrics.name);

@@ -69,7 +69,8 @@ pub async fn bind(address: SocketAddr, port: &PortArgs) -> anyhow::Result<Listen
     let tls = Tls::load(&port.tls).context("no TLS")?;
     let gate = tokens::gate(&port.tokens, port.tls.reload_interval()).await?;
     let knows_callers = gate.is_some() || port.tls.is_mutual();
-    if !is_local(address) && !port.insecure && !(tls.is_some() && knows_callers) {
+    let is_safe = tls.is_some() && knows_callers;
+    if !(is_safe || port.insecure || is_local(address)) {
         bail!(
             "{address} can be reached by others, and {}: set up TLS (--tls-cert, --tls-key) and callers' tokens (--jwt-issuer or --tokens) or \
              certificates (--tls-client-ca), or say --insecure if something else sees to both",

@@ -65,6 +65,8 @@ pub(crate) struct MethodMetrics {
     pub(crate) service: &'static str,
     /// The method alone.
     pub(crate) name: &'static str,
+    /// What its spans are called.
+    pub(crate) span: String,
     started: IntCounter,
     received: IntCounter,
     sent: IntCounter,
@@ -124,6 +126,7 @@ impl Methods {
             MethodMetrics {
                 service,
                 name,
+                span: format!("{service}/{name}"),
                 started: started.with_label_values(&labels),
                 received: received.with_label_values(&labels),
                 sent: sent.with_label_values(&labels),

@@ -158,6 +158,6 @@ mod tests {
         command.build();
         let matches =
             command.clone().try_get_matches_from(["line", "serve", "--url", "redis://:geheim@h:1/"]).expect("good");
-        assert_eq!(describe(&command, &matches), "url=redis://:***@h:1/ (argument), count=7");
+        assert_eq!(describe(&command, &matches), "count=7, url=redis://:***@h:1/ (argument)");
     }
 }

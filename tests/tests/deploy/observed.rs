@@ -42,6 +42,8 @@ async fn every_process_connects_to_the_stores_of_its_edges_and_to_no_other() {
     let receipt = client.create_batch("b1", "LAMP", 5, None).await.unwrap();
     let stock = client.get_stock("LAMP", &receipt.seen()).await.unwrap();
     assert_eq!((stock.available_now, stock.freshness.may_be_stale), (5, false));
+    // query-service reads the log when somebody asks for events, and not before.
+    client.subscribe(0, 1).await.unwrap();
 
     let stores = [("postgres", started.postgres.port()), ("redis", started.redis.port())];
     for (deployment, process) in &started.processes {

@@ -22,7 +22,8 @@ fn deployments() -> impl Iterator<Item = Workload<'static>> {
 fn probes_ask_on_the_port_that_the_process_is_told() {
     for deployment in deployments() {
         let name = deployment.name();
-        let [port] = deployment.ports()[..] else { panic!("{name} has one port") };
+        let [port, metrics] = deployment.ports()[..] else { panic!("{name} has two ports") };
+        assert_eq!(deployment.variable("TALLY_METRICS_LISTEN"), Some(format!("0.0.0.0:{metrics}")), "{name}");
         let listen = format!("{}_LISTEN", name.trim_end_matches("-service").to_uppercase());
         assert_eq!(deployment.variable(&listen), Some(format!("0.0.0.0:{port}")), "{name}");
         for (probe, service) in PROBES {

@@ -1,7 +1,7 @@
 //! The overlays as `kubectl kustomize` renders them.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -55,24 +55,26 @@ fn kubectl() -> Option<PathBuf> {
 }
 
 fn render_all() -> Vec<Overlay> {
-    let Some(kubectl) = kubectl() else { return Vec::new() };
+    if kubectl().is_none() {
+        return Vec::new();
+    }
     let folder = root().join("deploy/kubernetes/overlays");
     let mut names: Vec<String> =
         folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["dev", "prod"]);
-    names
-        .into_iter()
-        .map(|name| {
-            let output = Command::new(&kubectl).arg("kustomize").arg(folder.join(&name)).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            // What is deprecated is said and not refused.
-            assert!(output.status.success() && said.is_empty(), "{name}: {said}");
-            let text = String::from_utf8(output.stdout).unwrap();
-            let objects = serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            Overlay { name, text, objects }
-        })
-        .collect()
+    names.into_iter().map(|name| render(&folder.join(&name), &name)).collect()
+}
+
+/// What is in a folder, rendered. There must be a kubectl.
+pub(super) fn render(folder: &Path, name: &str) -> Overlay {
+    let output = Command::new(kubectl().unwrap()).arg("kustomize").arg(folder).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // What is deprecated is said and not refused.
+    assert!(output.status.success() && said.is_empty(), "{name}: {said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let objects = serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    Overlay { name: name.to_owned(), text, objects }
 }
 
 impl Overlay {

@@ -37,9 +37,22 @@ async fn each_user_may_do_its_work_and_nothing_more() {
         assert!(refused(url, "DELETE FROM tally_main.events").await);
         assert!(refused(url, "CREATE SCHEMA another").await);
         assert!(refused(url, "DROP TABLE tally_main.events").await);
+        assert!(refused(url, "TRUNCATE tally_main.events").await);
+        assert!(refused(url, "ALTER TABLE tally_main.events ADD forged text").await);
+        assert!(refused(url, "UPDATE tally_main.events SET payload = '{}'").await);
+        assert!(refused(url, "UPDATE tally_main.log_head SET log_id = gen_random_uuid()").await);
+        assert!(refused(url, "CREATE FUNCTION tally_main.forge() RETURNS int LANGUAGE sql AS 'SELECT 1'").await);
+        assert!(refused(url, "COPY tally_main.events TO PROGRAM 'true'").await);
+        assert!(refused(url, "SET ROLE tally_main_owner").await);
+        assert!(refused(url, "SELECT pg_read_file('PG_VERSION')").await);
     }
     assert!(!refused(&appender, "SELECT tally_main.lock_head()").await);
     assert!(refused(&reader, "SELECT tally_main.lock_head()").await);
+    // What the tail and the event log's API need, and not what command-service alone needs.
+    for table in ["SELECT count(*) FROM tally_main.commands", "SELECT count(*) FROM tally_main.snapshots"] {
+        assert!(!refused(&appender, table).await);
+        assert!(refused(&reader, table).await);
+    }
     for url in [&owner, &appender, &reader] {
         assert!(refused(url, "CREATE ROLE another").await);
         assert!(refused(url, "CREATE DATABASE another").await);

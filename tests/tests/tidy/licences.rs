@@ -81,6 +81,18 @@ fn every_dependency_is_permissive() {
     assert!(count > 100, "the dependencies are there: {count}");
 }
 
+/// What deny.toml bans, too; this needs no further tool.
+#[test]
+fn nothing_comes_in_that_is_banned() {
+    for package in packages() {
+        let name = package["name"].as_str().unwrap();
+        assert!(
+            !["openssl", "openssl-sys", "native-tls", "rsa", "aws-lc-sys"].contains(&name),
+            "{name}: see deny.toml"
+        );
+    }
+}
+
 #[test]
 fn an_expression_is_understood() {
     for good in [

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::args::CommandLine;
+use crate::abuse;
+use crate::args::{Action, CommandLine};
+use crate::fuzz;
 use crate::report::{conclude, say};
 use crate::run::{run, schedule};
 
@@ -13,6 +15,19 @@ const NO_VERDICT: u8 = 2;
 
 /// Runs, and says what came of it.
 pub async fn run_command_line(line: CommandLine) -> ExitCode {
+    match line.action.clone() {
+        Some(Action::Fuzz(args)) => {
+            let passed = tokio::task::spawn_blocking(move || fuzz::run(&args)).await.unwrap_or(false);
+            return verdict(passed);
+        }
+        Some(Action::Abuse(args)) => {
+            return match abuse::run(&line, &args).await {
+                Ok(passed) => verdict(passed),
+                Err(error) => no_verdict(&error),
+            };
+        }
+        None => {}
+    }
     let seed = line.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     if line.schedule_only {
         return match schedule(&line, seed) {
@@ -42,6 +57,10 @@ pub async fn run_command_line(line: CommandLine) -> ExitCode {
         Ok(_) => ExitCode::from(BROKEN_PROMISE),
         Err(error) => no_verdict(&error),
     }
+}
+
+fn verdict(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { ExitCode::from(BROKEN_PROMISE) }
 }
 
 fn no_verdict(error: &anyhow::Error) -> ExitCode {

@@ -4,15 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::Fault;
+use crate::abuse::AbuseArgs;
+use crate::fuzz::FuzzArgs;
 use crate::planted::Planted;
 
 /// Tortures Tally and proves that nothing was lost: clients, faults by a seeded schedule, a history, a verdict.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 pub struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+
     /// URL of a Postgres to use instead of a private one, as a user who may create schemas and roles. Faults that need its process are left out
     #[arg(long, env = "TORTURE_DATABASE_URL", value_name = "URL", hide_env_values = true, requires = "redis_url")]
     pub(crate) database_url: Option<String>,
@@ -37,6 +42,14 @@ pub struct CommandLine {
     #[arg(long, default_value_t = 24, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(crate) sessions: u16,
 
+    /// Of a hundred calls, how many are reads
+    #[arg(long, default_value_t = 25, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(crate) reads_percent: u8,
+
+    /// Of a hundred commands, how many are given up by the client before they are answered
+    #[arg(long, default_value_t = 2, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(crate) given_up_percent: u8,
+
     /// Replicas of command-service
     #[arg(long, default_value_t = 3, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=9))]
     pub(crate) command_services: u16,
@@ -53,6 +66,14 @@ pub struct CommandLine {
     #[arg(long, default_value_t = 3_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..))]
     pub(crate) fault_hold_ms_max: u64,
 
+    /// Seconds that clients have after the load to settle what they don't know, by sending it again
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) settle_secs_max: u64,
+
+    /// Seconds that every view has after the load to get to the end of the log
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) catch_up_secs_max: u64,
+
     /// Plant this fault in the product first; the programs must have been built with the feature `planted-faults`
     #[arg(long, value_name = "NAME")]
     pub(crate) planted: Option<Planted>,
@@ -64,6 +85,15 @@ pub struct CommandLine {
     /// Print the schedule of the seed and end
     #[arg(long)]
     pub(crate) schedule_only: bool,
+}
+
+/// What else it can do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Feed everything that is decoded with bad input, without a server
+    Fuzz(FuzzArgs),
+    /// Hold connections against both services that mean no good, and measure good clients meanwhile
+    Abuse(AbuseArgs),
 }
 
 impl CommandLine {

@@ -23,6 +23,9 @@ pub use digest::digest;
 /// Violations of one rule that are kept; a broken rule is often broken a thousand times.
 const VIOLATIONS_PER_RULE_MAX: usize = 20;
 
+/// Milliseconds that a read must have waited for its token before it counts as late.
+pub(crate) const WAITED_MS: u64 = 8_000;
+
 /// A promise.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
@@ -52,6 +55,8 @@ pub enum Rule {
     CalmInCalm,
     /// Every view gets to the end of the log when all is well again.
     CatchesUp,
+    /// No session of Postgres is left in a transaction.
+    NothingLeftOpen,
     /// Clients are never told what breaks them.
     ClientsLive,
 }
@@ -112,6 +117,9 @@ pub fn check(history: &History, log: &Log) -> Verdict {
     let views_checked = views::check_views(history, log, &mut findings);
     for broken in &history.broken_sessions {
         findings.add(Rule::ClientsLive, broken.clone());
+    }
+    for session in &history.left_open {
+        findings.add(Rule::NothingLeftOpen, session.clone());
     }
     for behind in &history.views_behind {
         findings.add(Rule::CatchesUp, behind.clone());

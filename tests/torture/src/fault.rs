@@ -157,8 +157,8 @@ impl Fault {
         match self {
             // Longer than the longest of the time-outs of statements, calls and idle transactions.
             Self::FrozenReplica => Duration::from_secs(13),
-            // Longer than a read waits: ten times what the schedule says, at the most a minute.
-            Self::ForeignTransaction => (10 * scheduled).min(Duration::from_secs(60)),
+            // Longer than a read waits, and up to a minute.
+            Self::ForeignTransaction => (20 * scheduled).clamp(Duration::from_secs(12), Duration::from_secs(60)),
             Self::SecondProjector | Self::Clock => 2 * scheduled,
             _ => scheduled,
         }

@@ -77,6 +77,8 @@ pub struct Read {
     pub ended_us: u64,
     /// The position of the token that was sent along; 0 without one.
     pub wanted: i64,
+    /// How long it was ready to wait for that, in milliseconds.
+    pub wait_ms: u64,
     /// How it ended.
     pub result: ReadResult,
 }
@@ -136,6 +138,8 @@ pub struct History {
     pub broken_sessions: Vec<String>,
     /// Views that had not got to the end of the log long after all had healed.
     pub views_behind: Vec<String>,
+    /// Sessions of Postgres that waited in a transaction when nobody did anything any more.
+    pub left_open: Vec<String>,
 }
 
 /// Where a run's history is written.

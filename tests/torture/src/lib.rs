@@ -4,10 +4,12 @@
 //! In reading order: what it is told; the faults and their schedule; the world that they happen in, with a proxy between all parts; the
 //! clients; the history they write; the checker, which knows nothing of all that; the run, and what is said of it.
 
+mod abuse;
 mod app;
 mod args;
 pub mod checker;
 mod fault;
+mod fuzz;
 pub mod history;
 mod inject;
 mod intention;
@@ -15,6 +17,7 @@ mod node;
 mod planted;
 mod proxy;
 mod report;
+mod resources;
 mod run;
 mod schedule;
 mod session;

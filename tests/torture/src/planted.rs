@@ -50,13 +50,15 @@ enum Way {
     Sql,
     /// In the programs.
     Code,
+    /// In both: the database no longer keeps the programs from it.
+    Both,
 }
 
 planted! {
     /// Positions come from a sequence, so that they aren't given in the order of commits and a rollback leaves a hole.
     PositionsFromSequence = "positions-from-a-sequence" by Sql under [],
-    /// Nobody checks the version of a stream that is written.
-    NoVersionCheck = "no-version-check" by Sql under [],
+    /// Nobody checks the version of a stream that is written, and nobody looks what others append.
+    NoVersionCheck = "no-version-check" by Both under [],
     /// Command ids aren't kept.
     CommandIdNotKept = "command-id-not-kept" by Sql under [KillCommand, DropRepliesClients],
     /// What is acknowledged isn't on the disk yet.
@@ -86,9 +88,14 @@ planted! {
 }
 
 impl Planted {
+    /// How long a run must be for it to show: as long as others, but for one that takes a fault that must outlast the longest read.
+    pub fn seconds(self, others: u64) -> u64 {
+        if self == Self::TailBelowOldest { others.max(20) } else { others }
+    }
+
     /// What the programs are told, of a fault in them.
     pub(crate) fn variable(self) -> Option<&'static str> {
-        matches!(self.way(), Way::Code).then(|| self.name())
+        matches!(self.way(), Way::Code | Way::Both).then(|| self.name())
     }
 
     /// Plants it in the database, if that is where it goes.

@@ -7,6 +7,7 @@ use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
 use crate::history::{AttemptResult, History, ReadResult, Recorder};
+use crate::resources::Resources;
 use crate::run::Outcome;
 
 /// Says a line.
@@ -46,6 +47,7 @@ impl Progress {
 pub(crate) fn conclude(outcome: &Outcome) -> bool {
     let Outcome { verdict, history, folder, .. } = outcome;
     say(&format!("\n{}\n", figures(outcome)));
+    say(&format!("{}\n", resources(&outcome.resources)));
     if !history.faults.is_empty() {
         say(&format!("{}\n", recoveries(history)));
     }
@@ -116,6 +118,23 @@ fn figures(outcome: &Outcome) -> Table {
     ];
     for (name, count) in rows {
         table.add_row([name.to_owned(), count]);
+    }
+    table
+}
+
+/// What the processes took. First and last are of the life that a process ended with.
+fn resources(Resources(taken): &Resources) -> Table {
+    let mut table = Table::new();
+    table.load_preset(ASCII_MARKDOWN).set_header([
+        "process",
+        "memory at first, last, most (MiB)",
+        "descriptors at first, last",
+    ]);
+    for (process, taken) in taken {
+        let mib = [taken.memory_kib_first, taken.memory_kib_last, taken.memory_kib_most].map(|kib| kib / 1_024);
+        let memory = format!("{}, {}, {}", mib[0], mib[1], mib[2]);
+        let descriptors = format!("{}, {}", taken.descriptors_first, taken.descriptors_last);
+        table.add_row([process.clone(), memory, descriptors]);
     }
     table
 }

@@ -18,6 +18,7 @@ use crate::history::{History, Recorder};
 use crate::inject::inject;
 use crate::intention::Intention;
 use crate::report::{self, Progress};
+use crate::resources::Resources;
 use crate::schedule::{Pace, Schedule};
 use crate::session::{Session, Shared};
 use crate::sweep::sweep;
@@ -29,6 +30,9 @@ const SKUS: usize = 24;
 const STOCK: i32 = 60;
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// How long a transaction may stay open that was cut from outside: as long as the services tell Postgres to bear with it, and a bit.
+const LEFT_OPEN_MAX: Duration = Duration::from_secs(7);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a client may go on after the end of the load, to settle what it doesn't know.
 const SETTLE_MAX: Duration = Duration::from_secs(90);
 
@@ -39,6 +43,7 @@ pub(crate) struct Outcome {
     pub(crate) history: History,
     pub(crate) log: Log,
     pub(crate) verdict: Verdict,
+    pub(crate) resources: Resources,
     pub(crate) folder: PathBuf,
 }
 
@@ -73,49 +78,65 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
     let shared = Arc::new(Shared {
         recorder: Recorder::start(),
         impatient: AtomicBool::new(false),
+        settle_within: Duration::from_secs(line.settle_secs_max),
+        catch_up_within: Duration::from_secs(line.catch_up_secs_max),
+        reads_percent: line.reads_percent,
+        given_up_percent: line.given_up_percent,
         skus: (0..SKUS).map(|number| format!("SKU-{number}")).collect(),
         stop: watch::Sender::new(false),
     });
     let began = Instant::now();
-    stock(&world, &shared, seed).await?;
+    stock(&world, &shared, seed).await;
 
     let mut sessions = JoinSet::new();
     for number in 1..=usize::from(line.sessions) {
         sessions.spawn(Session::new(number, seed, world.clients(), Arc::clone(&shared)).work());
     }
-    let injected = torture(&world, &shared, schedule, line.duration).await;
+    let mut resources = Resources::default();
+    let injected = torture(&world, &shared, schedule, line.duration, &mut resources).await;
     shared.stop.send_replace(true);
     injected?;
     settle(&mut sessions, &shared).await;
     sweep(&world, &shared).await;
+    left_open(&world, &shared).await?;
 
     let database = world.stores.database(&world.log).await?;
     let log = Log::read(&database).await;
     let took = began.elapsed();
+    world.stores.clean().await?;
     let history = shared.recorder.take();
     let (verdict, history, log) = tokio::task::spawn_blocking(move || {
         let verdict = checker::check(&history, &log);
         (verdict, history, log)
     })
     .await?;
-    Ok(Outcome { seed, took, history, log, verdict, folder })
+    Ok(Outcome { seed, took, history, log, verdict, resources, folder })
 }
 
 /// Some stock of every SKU, so that there is something to fight for.
-async fn stock(world: &World, shared: &Arc<Shared>, seed: u64) -> Result<()> {
+async fn stock(world: &World, shared: &Arc<Shared>, seed: u64) {
     let mut first = Session::new(0, seed, world.clients(), Arc::clone(shared));
     for sku in &shared.skus {
         let (batch_ref, sku) = (format!("{sku}-first"), sku.clone());
         let begin = Intention::CreateBatch { batch_ref, sku, quantity: STOCK, eta: None };
-        anyhow::ensure!(first.carry_out(begin).await, "the first batches are refused");
+        // What becomes of it is the checker's business, as of everything else.
+        first.carry_out(begin).await;
     }
-    Ok(())
 }
 
 /// Injects every fault at its time, and returns when the time is over and all have healed.
-async fn torture(world: &World, shared: &Arc<Shared>, Schedule(schedule): Schedule, duration: Duration) -> Result<()> {
+async fn torture(
+    world: &World,
+    shared: &Arc<Shared>,
+    Schedule(schedule): Schedule,
+    duration: Duration,
+    resources: &mut Resources,
+) -> Result<()> {
     let began = Instant::now();
     let progress = Progress::new(schedule.len(), duration);
+    // The schedule keeps faults apart as far as it knows; how long a server takes to come back, it doesn't.
+    let taken = watch::Sender::new(Vec::<Target>::new());
+    let taken = &taken;
     let faults = async {
         let mut under_way = Vec::new();
         for scheduled in schedule {
@@ -126,8 +147,19 @@ async fn torture(world: &World, shared: &Arc<Shared>, Schedule(schedule): Schedu
             }
             under_way.push(async move {
                 sleep_until(began + scheduled.at).await;
+                let target = scheduled.fault.target();
+                let is_free = |taken: &Vec<Target>| !taken.iter().any(|other| other.overlaps(target));
+                // The sender is here, so this can't fail; and all faults are on one task, so nobody gets in between.
+                let _ = taken.subscribe().wait_for(is_free).await;
+                taken.send_modify(|taken| taken.push(target));
                 progress_line(&scheduled);
-                inject(scheduled, world, shared).await
+                let healed = inject(scheduled, world, shared).await;
+                taken.send_modify(|taken| {
+                    if let Some(at) = taken.iter().position(|one| *one == target) {
+                        taken.remove(at);
+                    }
+                });
+                healed
             });
         }
         let results = join_all(under_way).await;
@@ -138,6 +170,7 @@ async fn torture(world: &World, shared: &Arc<Shared>, Schedule(schedule): Schedu
         let mut ticks = interval(PROGRESS_EVERY);
         loop {
             ticks.tick().await;
+            resources.look(world);
             progress.tell(began.elapsed(), &shared.recorder);
         }
     };
@@ -154,6 +187,29 @@ fn progress_line(scheduled: &crate::Scheduled) {
         scheduled.fault.name(),
         scheduled.hold
     ));
+}
+
+/// Sessions of Postgres that wait in a transaction when nobody does anything any more.
+async fn left_open(world: &World, shared: &Shared) -> Result<()> {
+    let database = world.stores.database(&world.log).await?;
+    let waiting = "SELECT pid, state FROM pg_stat_activity
+         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let began = Instant::now();
+    loop {
+        let left: Vec<(i32, String)> = sqlx::query_as(waiting).fetch_all(&database).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() > LEFT_OPEN_MAX {
+            shared
+                .recorder
+                .history()
+                .left_open
+                .extend(left.into_iter().map(|(pid, state)| format!("{pid} is {state}")));
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// All futures together, on this task: what they borrow lives here.

@@ -42,7 +42,9 @@ impl Schedule {
         let mut scheduled: Vec<Scheduled> = Vec::new();
         let mut bag: Vec<Fault> = Vec::new();
         let mut at = between(&mut rng, pace.gap_max / 4, pace.gap_max / 2);
-        while !faults.is_empty() {
+        let mut left_out = 0;
+        // Near the end only short ones fit; when none has for a while, that is all.
+        while left_out < faults.len() {
             if bag.is_empty() {
                 bag = faults.to_vec();
                 rng.shuffle(&mut bag);
@@ -55,10 +57,13 @@ impl Schedule {
                 .filter(|other| other.fault.target().overlaps(fault.target()) || other.fault == fault)
                 .map(|other| other.at + other.hold + pace.gap_max / 8)
                 .max();
-            at = at.max(free.unwrap_or_default());
-            if at + hold > pace.duration {
-                break;
+            let begins = at.max(free.unwrap_or_default());
+            if begins + hold > pace.duration {
+                left_out += 1;
+                continue;
             }
+            left_out = 0;
+            at = begins;
             scheduled.push(Scheduled { fault, at, hold, replica });
             at += between(&mut rng, pace.gap_max / 8, pace.gap_max);
         }

@@ -16,34 +16,44 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::checker::{digest, views};
+use crate::checker::{self, digest, views};
 use crate::history::{Attempt, AttemptResult, Failed, Read, ReadResult, Recorder, View};
 use crate::intention::Intention;
 use known::Known;
 
 /// How long a command may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(4);
-/// How long a query waits for its token.
-const READ_WAIT: Duration = Duration::from_secs(8);
+/// How long a query waits for its token, if it is one that waits.
+const READ_WAIT_MS: u64 = checker::WAITED_MS;
+/// How long one waits at the most that doesn't.
+const SHORT_WAIT_MS_MAX: u64 = 40;
+/// Of a hundred reads, how many don't wait: they are stale now and then, and must say so.
+const SHORT_WAIT_PERCENT: u8 = 10;
 /// How long a query may take.
 const READ_DEADLINE: Duration = Duration::from_secs(12);
 /// How much longer than its deadline a call is waited for: what is silent even then is given up.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a command whose outcome isn't known is sent again, after the end of the load.
-const SETTLE_WITHIN: Duration = Duration::from_secs(30);
 /// Before a call that is given up on purpose is given up, at the most.
 const PATIENCE_MS_MAX: u64 = 12;
-/// Of a hundred calls, how many are reads.
-const READS_PERCENT: u8 = 25;
 /// Of a hundred acknowledged commands, how many are sent again, to whichever replica.
 const REPEATED_PERCENT: u8 = 4;
-/// Of a hundred commands, how many are given up, at other times and while clients are told to.
-const GIVEN_UP_PERCENT: [u8; 2] = [2, 60];
+/// Of a hundred reads, how many take a token along.
+const TOKENS_PERCENT: u8 = 75;
+/// Of a hundred commands, how many are given up at least while clients are told to be impatient.
+const IMPATIENT_PERCENT: u8 = 60;
 
 /// What all sessions have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
+    /// Of a hundred calls, how many are reads.
+    pub(crate) reads_percent: u8,
+    /// Of a hundred commands, how many are given up.
+    pub(crate) given_up_percent: u8,
+    /// How long a command whose outcome isn't known is sent again, after the end of the load.
+    pub(crate) settle_within: Duration,
+    /// How long views may take to the end of the log, when all has healed.
+    pub(crate) catch_up_within: Duration,
     /// Clients give most calls up.
     pub(crate) impatient: AtomicBool,
     pub(crate) skus: Vec<String>,
@@ -72,7 +82,7 @@ impl Session {
     pub(crate) async fn work(mut self) {
         let stop = self.shared.stop.subscribe();
         while !*stop.borrow() {
-            if self.rng.u8(..100) < READS_PERCENT {
+            if self.rng.u8(..100) < self.shared.reads_percent {
                 let view = self.known.view(&self.shared.skus);
                 self.read(view).await;
             } else {
@@ -100,16 +110,19 @@ impl Session {
                         self.attempt(id, &intention, replica, false).await;
                     }
                     if let Some(view) = self.known.view_of(&intention, &outcome)
-                        && self.rng.u8(..100) < READS_PERCENT
+                        && self.rng.u8(..100) < self.shared.reads_percent
                     {
                         self.read(view).await;
                     }
                     return true;
                 }
-                Tried::Refused => return false,
+                Tried::Refused => {
+                    self.known.refused(intention);
+                    return false;
+                }
                 Tried::Unknown(pause) => {
                     let stopped = *stop.borrow_and_update();
-                    let until = *settle_until.get_or_insert_with(|| Instant::now() + SETTLE_WITHIN);
+                    let until = *settle_until.get_or_insert_with(|| Instant::now() + self.shared.settle_within);
                     if !stopped {
                         settle_until = None;
                     } else if Instant::now() > until {
@@ -128,7 +141,8 @@ impl Session {
 
     fn gives_up(&mut self) -> bool {
         let impatient = self.shared.impatient.load(Ordering::Relaxed);
-        self.rng.u8(..100) < GIVEN_UP_PERCENT[usize::from(impatient)]
+        let percent = self.shared.given_up_percent.max(if impatient { IMPATIENT_PERCENT } else { 0 });
+        self.rng.u8(..100) < percent
     }
 
     async fn attempt(&mut self, id: Uuid, intention: &Intention, replica: usize, given_up: bool) -> Tried {
@@ -175,10 +189,12 @@ impl Session {
 
     /// Reads a view, mostly with the token of the newest thing seen.
     pub(crate) async fn read(&mut self, view: View) {
-        let with_token = self.rng.u8(..100) < 75 && self.seen.0 > 0;
+        let with_token = self.rng.u8(..100) < TOKENS_PERCENT && self.seen.0 > 0;
         let replica = self.rng.usize(..self.clients.len());
+        let short = self.rng.u8(..100) < SHORT_WAIT_PERCENT;
+        let wait_ms = if short { self.rng.u64(1..=SHORT_WAIT_MS_MAX) } else { READ_WAIT_MS };
         let (wanted, after) = match with_token {
-            true => (self.seen.0, ReadAfter::token(&self.seen.1).at_most(READ_WAIT)),
+            true => (self.seen.0, ReadAfter::token(&self.seen.1).at_most(Duration::from_millis(wait_ms))),
             false => (0, ReadAfter::nothing()),
         };
         let after = if self.rng.u8(..100) < 5 { after.or_fail() } else { after };
@@ -197,7 +213,7 @@ impl Session {
         if matches!(result, ReadResult::Failed(_)) {
             sleep(Duration::from_millis(self.rng.u64(10..60))).await;
         }
-        let read = Read { session: self.number, view, replica, invoked_us, ended_us, wanted, result };
+        let read = Read { session: self.number, view, replica, invoked_us, ended_us, wanted, wait_ms, result };
         self.shared.recorder.history().reads.push(read);
     }
 

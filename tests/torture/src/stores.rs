@@ -1,6 +1,7 @@
 //! The Postgres and the Redis of a run: the kit's own, which it may do anything to, or somebody else's.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tally_servers::{Postgres, Redis};
 use url::Url;
+use uuid::Uuid;
 
 use crate::tmpfs::Tmpfs;
 
@@ -24,6 +26,8 @@ pub(crate) struct Stores {
     database_url: Url,
     /// Another one after a replica was promoted.
     redis_url: Mutex<Url>,
+    /// Folders of replicas.
+    folders: Mutex<Vec<PathBuf>>,
 }
 
 /// Servers of the kit's own.
@@ -54,7 +58,7 @@ impl Stores {
         let database_url = Url::parse(&postgres.create_database(log).await?)?;
         let redis_url = Mutex::new(Url::parse(&redis.url())?);
         let own = Own { postgres, redis: tokio::sync::Mutex::new(redis), disk };
-        Ok(Self { own: Some(own), database_url, redis_url })
+        Ok(Self { own: Some(own), database_url, redis_url, folders: Mutex::default() })
     }
 
     /// Uses servers that are there.
@@ -63,6 +67,7 @@ impl Stores {
             own: None,
             database_url: Url::parse(database_url).context("the URL of Postgres")?,
             redis_url: Mutex::new(Url::parse(redis_url).context("the URL of Redis")?),
+            folders: Mutex::default(),
         })
     }
 
@@ -122,6 +127,28 @@ impl Stores {
 
     pub(crate) fn disk(&self) -> Result<&Tmpfs> {
         self.own_servers()?.disk.as_ref().context("Postgres has no disk of its own")
+    }
+
+    /// One more Redis, with the password that the services know.
+    pub(crate) async fn new_redis(&self, password: &str) -> Result<Redis> {
+        let folder = std::env::temp_dir().join(format!("tally-replica-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("password"), password)?;
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder.clone());
+        Ok(Redis::start(&folder).await?)
+    }
+
+    /// Takes away what would be left of a run.
+    pub(crate) async fn clean(&self) -> Result<()> {
+        let folders = std::mem::take(&mut *self.folders.lock().unwrap_or_else(PoisonError::into_inner));
+        if folders.is_empty() {
+            return Ok(());
+        }
+        self.own_redis().await?.kill().await?;
+        for folder in folders {
+            std::fs::remove_dir_all(folder)?;
+        }
+        Ok(())
     }
 
     /// From now on this is the Redis. The old one is gone.

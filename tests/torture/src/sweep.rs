@@ -12,10 +12,8 @@ use crate::intention::Intention;
 use crate::session::{Session, Shared, look};
 use crate::world::World;
 
-/// How long views may take to the end of the log: Redis may have been emptied a moment ago.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(120);
-/// How long one look waits.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long one look waits, in milliseconds.
+const WAIT_MS: u64 = 2_000;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Views that are looked at beside all stock: the newest.
 const VIEWS_MAX: usize = 2_000;
@@ -26,7 +24,7 @@ pub(crate) async fn sweep(world: &World, shared: &Arc<Shared>) {
     // One more command on all that is there: its position is the end of the log, and it proves that commands are taken.
     let mut last = Session::new(usize::from(u16::MAX), 0, clients.clone(), Arc::clone(shared));
     let (order_id, sku) = ("the-last".to_owned(), shared.skus[0].clone());
-    let deadline = Instant::now() + CATCH_UP_WITHIN;
+    let deadline = Instant::now() + shared.catch_up_within;
     if !last.carry_out(Intention::Allocate { order_id, sku, quantity: 1 }).await {
         shared.recorder.history().broken_sessions.push("no command is taken at the end".to_owned());
         return;
@@ -44,23 +42,30 @@ pub(crate) async fn sweep(world: &World, shared: &Arc<Shared>) {
     for (index, view) in views.into_iter().enumerate() {
         let replica = index % clients.len();
         loop {
-            let after = ReadAfter::token(&token).at_most(WAIT).or_fail();
+            let after = ReadAfter::token(&token).at_most(Duration::from_millis(WAIT_MS)).or_fail();
             let invoked_us = shared.recorder.now_us();
             let (result, _) = look(&clients[replica], &view, &after).await;
             let ended_us = shared.recorder.now_us();
             let answered = matches!(result, ReadResult::Answered { may_be_stale: false, .. });
             let told = format!("{view:?}: {result:?}");
-            let read = Read { session: 0, view: view.clone(), replica, invoked_us, ended_us, wanted: head, result };
-            let mut history = shared.recorder.history();
-            history.reads.push(read);
+            let read = Read {
+                session: 0,
+                view: view.clone(),
+                replica,
+                invoked_us,
+                ended_us,
+                wanted: head,
+                wait_ms: WAIT_MS,
+                result,
+            };
+            shared.recorder.history().reads.push(read);
             if answered {
                 break;
             }
             if Instant::now() > deadline {
-                history.views_behind.push(told);
+                shared.recorder.history().views_behind.push(told);
                 return;
             }
-            drop(history);
             sleep(PAUSE).await;
         }
     }

@@ -12,6 +12,7 @@ pub(super) struct Missing {
     pub(super) redis: bool,
     pub(super) python: bool,
     pub(super) promtool: bool,
+    pub(super) faketime: bool,
 }
 
 impl Missing {
@@ -21,6 +22,7 @@ impl Missing {
             redis: needed.redis && find::redis_server().is_err(),
             python: needed.python && python().await.is_none(),
             promtool: needed.promtool && find::program(&["promtool"]).is_none(),
+            faketime: needed.faketime && find::program(&["faketime"]).is_none(),
         }
     }
 
@@ -28,35 +30,37 @@ impl Missing {
         self == Missing::default()
     }
 
-    /// For each that is missing, one of four things.
-    fn each<'a>(self, postgres: &'a str, redis: &'a str, python: &'a str, promtool: &'a str) -> Vec<&'a str> {
-        let all = [(self.postgres, postgres), (self.redis, redis), (self.python, python), (self.promtool, promtool)];
-        all.into_iter().filter_map(|(missing, thing)| missing.then_some(thing)).collect()
+    /// For each that is missing, one of five things: of Postgres, Redis, Python, promtool and faketime, in this order.
+    fn each(self, things: [&str; 5]) -> Vec<&str> {
+        let missing = [self.postgres, self.redis, self.python, self.promtool, self.faketime];
+        missing.into_iter().zip(things).filter_map(|(missing, thing)| missing.then_some(thing)).collect()
     }
 
     pub(super) fn names(self) -> String {
-        self.each("Postgres", "Redis", "Python with venv", "promtool").join(", ")
+        self.each(["Postgres", "Redis", "Python with venv", "promtool", "faketime"]).join(", ")
     }
 
     /// What each is for.
     pub(super) fn purposes(self) -> String {
-        self.each(
+        self.each([
             "Postgres keeps the log",
             "Redis keeps the views",
             "Python runs the tests' other clients",
             "promtool checks metrics and alerts",
-        )
+            "faketime sets the services' clock",
+        ])
         .join(", ")
     }
 
     pub(super) fn debian_packages(self) -> Vec<&'static str> {
-        self.each("postgresql", "redis-server", "python3-venv", "prometheus")
+        self.each(["postgresql", "redis-server", "python3-venv", "prometheus", "faketime"])
     }
 
     /// One error with the exact command for each kind of machine.
     pub(super) fn how_to(self, why: &str) -> String {
-        let fedora = self.each("postgresql-server", "valkey", "python3", "golang-github-prometheus").join(" ");
-        let macos = self.each("postgresql@17", "redis", "python", "prometheus").join(" ");
+        let fedora =
+            self.each(["postgresql-server", "valkey", "python3", "golang-github-prometheus", "libfaketime"]).join(" ");
+        let macos = self.each(["postgresql@17", "redis", "python", "prometheus", "libfaketime"]).join(" ");
         format!(
             "not found: {}. {why}. Install it, then run this again:\n  \
              Debian, Ubuntu   sudo apt-get install -y {}\n  \

@@ -105,7 +105,7 @@ impl Jwk {
 /// Where keys come from.
 pub(super) enum KeySource {
     File(PathBuf),
-    Url { uri: Uri, client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>> },
+    Url { uri: Uri, client: Box<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>> },
 }
 
 impl KeySource {
@@ -131,7 +131,7 @@ impl KeySource {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-        Ok(Self::Url { uri, client: Client::builder(TokioExecutor::new()).build(connector) })
+        Ok(Self::Url { uri, client: Box::new(Client::builder(TokioExecutor::new()).build(connector)) })
     }
 
     pub(super) fn is_file(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Every error is one that the API promises, and none comes when nothing is wrong.
 
-use super::{Findings, Rule};
+use super::{Findings, Rule, WAITED_MS};
 use crate::history::{AttemptResult, Failed, History, ReadResult};
 
 /// Microseconds after a fault has healed in which its traces may still be seen.
@@ -65,7 +65,7 @@ fn calm(history: &History, findings: &mut Findings) {
     };
     for read in &history.reads {
         let flagged = matches!(read.result, ReadResult::Answered { may_be_stale: true, .. });
-        if flagged && !noticed(read.invoked_us, read.ended_us) {
+        if flagged && read.wait_ms >= WAITED_MS && !noticed(read.invoked_us, read.ended_us) {
             let waited_ms = (read.ended_us - read.invoked_us) / 1_000;
             let what = format!("{:?} may be stale after {waited_ms} ms, and nothing is wrong", read.view);
             findings.add(Rule::CalmInCalm, what);

@@ -42,20 +42,31 @@ pub(super) async fn fill_disk(stores: &Stores, hold: Duration) -> Result<()> {
     stores.postgres_answers().await
 }
 
-pub(super) async fn terminate_backends(stores: &Stores, hold: Duration) -> Result<()> {
-    let mut connection = stores.connect().await?;
+pub(super) async fn terminate_backends(stores: &Stores, hold: Duration) {
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
     let over = Instant::now() + hold;
     while Instant::now() < over {
-        let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        connection.execute(terminate).await?;
+        // Postgres may be away by another fault: then they are ended anyway.
+        if let Ok(mut connection) = stores.connect().await {
+            let _ = connection.execute(terminate).await;
+        }
         sleep(TERMINATE_EVERY).await;
     }
-    Ok(connection.close().await?)
 }
 
 /// In another database, so that nothing but the cluster's oldest transaction has to do with it.
-pub(super) async fn hold_transaction(stores: &Stores, log: &str, hold: Duration) -> Result<()> {
+pub(super) async fn hold_transaction(stores: &Stores, log: &str, hold: Duration) {
+    let over = Instant::now() + hold;
+    while Instant::now() < over {
+        // Postgres may be away by another fault, and ends it; then it begins anew.
+        if try_to_hold(stores, log, over).await.is_err() {
+            sleep(TERMINATE_EVERY).await;
+        }
+    }
+}
+
+async fn try_to_hold(stores: &Stores, log: &str, over: Instant) -> Result<()> {
     let name = format!("foreign_{log}");
     let mut connection = stores.connect().await?;
     let known: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
@@ -70,8 +81,10 @@ pub(super) async fn hold_transaction(stores: &Stores, log: &str, hold: Duration)
     url.set_path(&name);
     let mut foreign = PgConnection::connect(url.as_str()).await?;
     foreign.execute(sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()")).await?;
-    sleep(hold).await;
-    // It may have been ended by another fault: then it is over, too.
-    let _ = foreign.execute("ROLLBACK").await;
+    while Instant::now() < over {
+        foreign.execute("SELECT 1").await?;
+        sleep(TERMINATE_EVERY).await;
+    }
+    foreign.execute("ROLLBACK").await?;
     Ok(())
 }

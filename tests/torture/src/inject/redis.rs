@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use redis::aio::MultiplexedConnection;
-use tally_servers::Redis;
 use tokio::time::sleep;
 use url::Url;
 
@@ -50,15 +49,13 @@ pub(super) async fn forget(stores: &Stores, hold: Duration) -> Result<()> {
 /// A replica that has everything, then hears nothing for a while, then is all that is left.
 pub(super) async fn promote_replica(world: &World, hold: Duration) -> Result<()> {
     let stores = &world.stores;
-    let replica = Redis::temporary().await?;
-    let mut url = Url::parse(&replica.url())?;
-    let primary_url = stores.redis_url();
-    let password = primary_url.password().context("Redis has a password")?.to_owned();
+    let password = stores.redis_url().password().context("Redis has a password")?.to_owned();
+    let replica = stores.new_redis(&password).await?;
+    let url = Url::parse(&replica.url())?;
     let mut connection = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
     let link = Proxy::start(stores.redis_address()?).await?;
     let (host, port) = (link.address().ip().to_string(), link.address().port().to_string());
     set(&mut connection, "masterauth", &password).await?;
-    set(&mut connection, "requirepass", &password).await?;
     // Otherwise it waits five seconds for others to copy at the same time: the setting is the primary's.
     set(&mut stores.redis().await?, "repl-diskless-sync-delay", "0").await?;
     redis::cmd("REPLICAOF").arg(host).arg(port).query_async::<()>(&mut connection).await?;
@@ -68,9 +65,6 @@ pub(super) async fn promote_replica(world: &World, hold: Duration) -> Result<()>
     sleep(hold).await;
     stores.own_redis().await?.kill().await?;
     redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async::<()>(&mut connection).await?;
-    // Its own file keeps the password that the services know, over a restart.
-    redis::cmd("CONFIG").arg("REWRITE").query_async::<()>(&mut connection).await?;
-    let _ = url.set_password(Some(&password));
     stores.replace_redis(replica, url).await?;
     world.lead_to_redis()
 }

@@ -22,6 +22,8 @@ pub(super) struct Known {
     made: usize,
     batches: Vec<String>,
     orders: VecDeque<String>,
+    /// Orders that could not be shipped.
+    unshipped: Vec<String>,
     lines: VecDeque<(String, String)>,
     customers: usize,
     orders_made: usize,
@@ -35,6 +37,7 @@ impl Known {
             made: 0,
             batches: Vec::new(),
             orders: VecDeque::new(),
+            unshipped: Vec::new(),
             lines: VecDeque::new(),
             customers: 0,
             orders_made: 0,
@@ -46,6 +49,9 @@ impl Known {
         self.made += 1;
         let name = format!("{}-{}", self.session, self.made);
         let sku = self.sku(skus);
+        if let Some(order_id) = self.unshipped.pop() {
+            return Intention::CancelOrder { order_id };
+        }
         match self.rng.u8(..100) {
             _ if self.orders.len() > OPEN_MAX => self.close_order(),
             _ if self.lines.len() > OPEN_MAX => self.close_line(),
@@ -86,6 +92,13 @@ impl Known {
             | Intention::Deallocate { .. }
             | Intention::CancelOrder { .. }
             | Intention::ShipOrder { .. } => {}
+        }
+    }
+
+    /// What the rules refused. An order that waits for stock is cancelled, or it would wait for ever.
+    pub(super) fn refused(&mut self, intention: Intention) {
+        if let Intention::ShipOrder { order_id } = intention {
+            self.unshipped.push(order_id);
         }
     }
 

@@ -55,7 +55,7 @@ fn a_command_that_took_effect_twice_is_found() {
     story.event(4, Some(1), "product-LAMP", 3, "Allocated", allocated("p", 1));
     story.event(2, None, "product-LAMP", 4, "Allocated", allocated("q", 1));
     story.unknown(4, 40, 50);
-    assert_eq!(story.broken(), only(Rule::NothingTwice));
+    assert!(story.broken().contains(&Rule::NothingTwice));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::checker::views::{of_allocations, of_stock};
-use crate::checker::{Rule, Verdict, check};
+use crate::checker::{Rule, Verdict, WAITED_MS, check};
 use crate::history::{Attempt, AttemptResult, Failed, History, Injected, Read, ReadResult, View};
 
 /// A history and the log that it is held against.
@@ -134,8 +134,8 @@ impl Story {
         shown: Option<u64>,
     ) {
         let result = ReadResult::Answered { position, may_be_stale, view: shown };
-        let (session, replica, ended_us) = (1, 0, invoked_us + 1);
-        self.history.reads.push(Read { session, view, replica, invoked_us, ended_us, wanted, result });
+        let (session, replica, ended_us, wait_ms) = (1, 0, invoked_us + 1, WAITED_MS);
+        self.history.reads.push(Read { session, view, replica, invoked_us, ended_us, wanted, wait_ms, result });
     }
 
     /// The stock as it should be shown as of `position`.
