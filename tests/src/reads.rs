@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tonic::Code;
 
 use crate::client::{Backorder, Event, PageOf, ReadAfter, RustClient, TallyClient};
 use crate::{Log, PATIENCE, StoredEvent, Tally, eventually};
@@ -89,13 +88,7 @@ async fn backorders_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) 
 }
 
 async fn subscription_equals_log(client: &RustClient, log: &Log) {
-    // After an outage the service may not have noticed yet that the log is there again; it says so, and when to ask again.
-    let found =
-        eventually("the log can be subscribed to", async || match client.subscribe(0, log.events.len()).await {
-            Err(error) if error.code == Code::Unavailable => None,
-            outcome => Some(outcome.unwrap_or_else(|error| panic!("{error:?}"))),
-        });
-    let found = found.await;
+    let found = client.subscribe(0, log.events.len()).await.unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(found.len(), log.events.len());
     for (found, stored) in found.iter().zip(&log.events) {
         assert_same(found, stored);
