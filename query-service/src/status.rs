@@ -126,6 +126,8 @@ impl Failure {
             Failure::LogHasHole(_) => "LOG_HAS_HOLE",
             Failure::LogUnavailable(_) | Failure::StoreUnavailable => STORE_UNAVAILABLE,
             Failure::Unreadable => VIEW_UNREADABLE,
+            Failure::Recovering { .. } | Failure::Lost => "VIEWS_RECOVERING",
+            Failure::Incomplete { .. } => "VIEW_INCOMPLETE",
             Failure::NotFound { .. }
             | Failure::NotYetVisible { .. }
             | Failure::TokenOfAnotherLog
@@ -153,14 +155,14 @@ impl From<Failure> for Status {
             Failure::TokenOfAnotherLog => token_of_another_log(),
             Failure::Recovering { .. } | Failure::Lost => Refusal::new(
                 Code::Unavailable,
-                "VIEWS_RECOVERING",
+                reason,
                 "the read model lost what is asked for, or has not got it yet, and is making it",
             )
             .retry_after(RECOVERING_RETRY_DELAY)
             .into(),
             Failure::Incomplete { projection, parked } => Refusal::new(
                 Code::Unavailable,
-                "VIEW_INCOMPLETE",
+                reason,
                 format!("the event at position {parked} could not be projected; what is asked for waits for it"),
             )
             .with("projection", projection)

@@ -118,10 +118,7 @@ impl Shared {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let found = self.model.get_many(self.projection, &keys).await;
             let watched = self.lock();
-            match found {
-                Ok(found) => keys.into_iter().zip(found).for_each(|(key, found)| tell(&watched, key, Ok(found))),
-                Err(error) => keys.into_iter().for_each(|key| tell(&watched, key, Err(error.clone()))),
-            }
+            keys.into_iter().zip(found).for_each(|(key, found)| tell(&watched, key, found));
         }
     }
 
