@@ -184,15 +184,9 @@ impl Conductor {
     async fn roll_back_unit(&self, unit: Unit, number: u64) -> Result<(), Failure> {
         let look = self.views.look(unit).await?;
         let kept = look.in_role(Role::Kept).filter(|(build, _)| build.generation == number);
-        if let (Some((live, state)), Some((kept, kept_state))) = (look.live_state(), kept)
+        if let (Some((live, _)), Some((kept, kept_state))) = (look.live_state(), kept)
             && log_is_as_seen(&*self.log, &kept_state).await?
         {
-            let behind = State {
-                fresh_from: kept_state.fresh_from.max(state.position),
-                edits: kept_state.edits + 1,
-                ..kept_state
-            };
-            self.views.apply(unit, kept, None, (&kept_state, &behind), &tally_read_model::Batch::default()).await?;
             self.views.switch(unit, (live, kept), false, true).await?;
         }
         Ok(())

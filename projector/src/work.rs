@@ -189,14 +189,14 @@ impl Work {
         let limit = self.limits.rebuild;
         let events = match self.ahead.take() {
             Some((position, events)) if position == from.position && !events.is_empty() => events,
-            Some(_) | None => self.stepper.log.read_after(from.position, limit).await?,
+            Some(_) | None => self.stepper.events_after(from.position, from.last_event, limit).await?,
         };
-        let Some(last) = events.last().map(|event| event.position) else { return Ok(Turn::Rest) };
+        let Some(last) = events.last().map(|event| (event.position, event.fingerprint)) else { return Ok(Turn::Rest) };
         // Nothing can be lost of what nobody but us has seen: if it is, the build is begun anew.
         let mut lost = Lost::new();
         let stepper = &self.stepper;
         let (stepped, ahead) = futures::join!(stepper.apply_events(build, from, &events, &mut lost), async {
-            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.log.read_after(last, limit).await }
+            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.events_after(last.0, last.1, limit).await }
         });
         if !lost.is_empty() {
             return self.begin_anew(build).await;
@@ -371,8 +371,6 @@ impl Work {
         } else if let Some((build, state)) = of_plan(Role::Kept)
             && log_is_as_seen(&*self.stepper.log, &state).await?
         {
-            let behind = State { fresh_from: state.fresh_from.max(live.1.position), edits: state.edits + 1, ..state };
-            views.apply(unit, build, None, (&state, &behind), &tally_read_model::Batch::default()).await?;
             views.switch(unit, (live.0, build), false, true).await?;
         } else {
             self.make_anew(look, plan, false).await?;

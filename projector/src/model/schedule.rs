@@ -182,6 +182,17 @@ impl Schedule {
     fn leases_run_out(&mut self) {
         let name = self.tasks[self.rng.usize(..self.tasks.len())].0.clone();
         self.forget(&name);
+        self.forget_the_dead();
+    }
+
+    /// Leases end by themselves, also those that came back with an earlier Redis.
+    fn forget_the_dead(&self) {
+        let is_alive = |name: &str| self.tasks.iter().any(|(task, _)| task == name);
+        let redis = &mut self.world.lock().redis;
+        redis.members.retain(|name| is_alive(name));
+        for unit in redis.units.values_mut() {
+            unit.owner = unit.owner.take().filter(|name| is_alive(name));
+        }
     }
 
     fn forget(&self, name: &str) {
@@ -230,26 +241,6 @@ impl Schedule {
         // A backup of the log is older than what Redis was at any time before.
         self.snapshot = None;
         self.read.clear();
-        self.distrust();
-    }
-
-    /// Until a unit has looked at the log again, nobody can know that the log went back.
-    fn distrust(&self) {
-        let mut inner = self.world.lock();
-        let log: Vec<u64> = inner.log.iter().map(|event| event.fingerprint).collect();
-        for unit in inner.redis.units.values_mut() {
-            for keys in unit.builds.values_mut() {
-                let is_as_seen = |state: &tally_read_model::State| {
-                    state.position == 0 || log.get(state.position as usize - 1) == Some(&state.last_event)
-                };
-                if keys.state.as_ref().is_some_and(|state| !is_as_seen(state))
-                    && let Some(state) = &mut keys.state
-                {
-                    // Only for the check below: what the views say is not what the log says.
-                    state.complete_from = u64::MAX;
-                }
-            }
-        }
     }
 
     fn call(&mut self, rebuild: bool) {
@@ -272,6 +263,10 @@ impl Schedule {
         for (&shard, unit) in &inner.redis.units {
             let Some((live, keys)) = unit.live.and_then(|live| Some((live, unit.builds.get(&live)?))) else { continue };
             let Some(state) = keys.state.filter(tally_read_model::State::is_complete) else { continue };
+            // The log went back. The owner finds that out when it reads the next events, and nobody before.
+            if !inner.has(state.position, state.last_event) {
+                continue;
+            }
             let book = inner.by_the_book(shard, state.position);
             for (key, positions) in &book {
                 match keys.views.get(key).and_then(|stored| stored.view.as_ref()) {
@@ -306,6 +301,7 @@ impl Schedule {
 
     /// With nothing happening any more, everything comes to rest, and is right then.
     fn come_to_rest(mut self) -> Result<(), String> {
+        self.forget_the_dead();
         for polls in 0..POLLS_TO_REST {
             self.clock.now.fetch_add(1, Ordering::Relaxed);
             self.poll(polls);

@@ -188,6 +188,11 @@ impl Inner {
         self.redis.units.entry(unit.shard).or_default()
     }
 
+    /// Whether this is the event at the position.
+    pub(super) fn has(&self, position: u64, fingerprint: u64) -> bool {
+        position == 0 || self.log.get(position as usize - 1).is_some_and(|event| event.fingerprint == fingerprint)
+    }
+
     /// What the views of a shard must be as of a position.
     pub(super) fn by_the_book(&self, shard: u16, position: u64) -> BTreeMap<String, Vec<u8>> {
         let mut views: BTreeMap<String, Vec<u8>> = BTreeMap::new();
@@ -287,6 +292,11 @@ impl Views for World {
                 return Switched::Behind;
             }
             keys.roles.retain(|_, build| *build != to);
+            let seen = before.map_or(0, |before| before.position.max(before.fresh_from));
+            let fresh_from = after.fresh_from.max(seen);
+            if let Some(keys) = keys.builds.get_mut(&to) {
+                keys.state = Some(State { fresh_from, ..after });
+            }
             if keep {
                 keys.roles.insert(Role::Kept, from);
             }

@@ -172,7 +172,8 @@ impl Writer {
         }
     }
 
-    /// Makes `to` the live build instead of `from`, in one step. Without `may_go_back` only if it is not behind.
+    /// Makes `to` the live build instead of `from`, in one step. Without `may_go_back` only if it is not behind. Its answers say that they may be stale
+    /// until it has come to where readers were answered from.
     pub async fn switch(
         &self,
         unit: Unit,
