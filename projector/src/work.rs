@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tally_read_model::{BuildId, Look, Role, Started, State, Switched, Unit};
+use tally_read_model::{Applied, BuildId, Look, Role, Started, State, Switched, Unit};
 
 use crate::Recorded;
 use crate::alarm::Alarm;
@@ -117,6 +117,8 @@ impl Work {
 
     async fn try_turn(&mut self) -> Result<Turn, Failure> {
         let Some(seen) = &self.seen else {
+            // Redis may have gone back to when it had what was lost.
+            self.lost.clear();
             self.seen = self.look().await?;
             return Ok(Turn::Worked);
         };
@@ -159,13 +161,14 @@ impl Work {
 
     /// A step of the live build.
     async fn follow(&mut self, (build, state): (BuildId, State)) -> Result<Turn, Failure> {
-        let lost_before = self.lost.len();
         let stepped = self.stepper.step(build, &state, self.limits.live, &mut self.lost).await;
-        if self.lost.len() > lost_before {
-            self.note(Kind::ViewsMissing, state.position).await?;
+        if !self.lost.is_empty() {
             self.repair().await?;
         }
         let turn = match stepped? {
+            Stepped::Nothing if state.complete_from.max(state.fresh_from) > state.position => {
+                self.end_of_log(build, &state).await?
+            }
             Stepped::Nothing => Turn::Rest,
             Stepped::Done(now) => {
                 self.furthest = Some((build, now.position));
@@ -182,6 +185,26 @@ impl Work {
             Stepped::NotOwner => Turn::NotOwner,
         };
         Ok(turn)
+    }
+
+    /// The live build waits for a position that the log does not have any more: it went back. Then there is nothing to wait for.
+    async fn end_of_log(&mut self, build: BuildId, state: &State) -> Result<Turn, Failure> {
+        if self.stepper.log.head().await? != state.position {
+            return Ok(Turn::Rest);
+        }
+        let known = |from: u64| from.min(state.position);
+        let to = State { complete_from: known(state.complete_from), fresh_from: known(state.fresh_from), ..*state };
+        self.edit(build, (state, &to)).await?;
+        Ok(Turn::Worked)
+    }
+
+    /// Changes nothing but the state; says whether it did. Either way it has to look again.
+    async fn edit(&mut self, build: BuildId, (from, to): (&State, &State)) -> Result<bool, Failure> {
+        self.seen = None;
+        let to = State { edits: from.edits + 1, ..*to };
+        let batch = tally_read_model::Batch::default();
+        let applied = self.stepper.views.apply(self.unit(), build, Some(&self.stepper.member), (from, &to), &batch);
+        Ok(applied.await? == Applied::Done)
     }
 
     /// A step of another build. While it is applied, the next events are read.
@@ -234,9 +257,7 @@ impl Work {
     async fn replace_live(&mut self, repaired: BuildId) -> Result<(), Failure> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let live = seen.live.0;
-        if self.stepper.views.switch(self.unit(), (live, repaired), false, false).await? == Switched::Done {
-            self.lost.clear();
-        }
+        self.stepper.views.switch(self.unit(), (live, repaired), false, false).await?;
         self.seen = None;
         Ok(())
     }
@@ -247,16 +268,19 @@ impl Work {
         if seen.others.iter().any(|(role, ..)| *role == Role::Repair) {
             return Ok(());
         }
-        let live = seen.live.0;
+        let (live, seen_at) = (seen.live.0, seen.live.1.position);
         let build = BuildId { generation: live.generation, repair: self.fresh() };
         let state = State::new(self.stepper.fold.version());
         let started =
             self.stepper.views.start_build(self.unit(), Some(live), build, &state, Some(Role::Repair)).await?;
         match (started, &mut self.seen) {
             (Started::Done, Some(seen)) => seen.others.push((Role::Repair, build, state)),
-            _ => self.seen = None,
+            _ => {
+                self.seen = None;
+                return Ok(());
+            }
         }
-        Ok(())
+        self.note(Kind::ViewsMissing, seen_at).await
     }
 
     fn fresh(&self) -> u32 {
@@ -335,7 +359,6 @@ impl Work {
         if started == Started::Done && !is_noted && (was_there || self.anything_in_other_shards().await?) {
             self.note(Kind::Emptied, self.furthest.map_or(0, |(_, position)| position)).await?;
         }
-        self.lost.clear();
         self.furthest = None;
         Ok(())
     }
@@ -376,7 +399,6 @@ impl Work {
             self.make_anew(look, plan, false).await?;
         }
         self.furthest = None;
-        self.lost.clear();
         Ok(None)
     }
 
@@ -391,20 +413,17 @@ impl Work {
             && before == build
             && state.position < furthest
         {
-            self.note(Kind::WritesLost, furthest).await?;
-            self.furthest = Some((build, state.position));
-            let behind = State { fresh_from: state.fresh_from.max(furthest), edits: state.edits + 1, ..state };
-            let batch = tally_read_model::Batch::default();
-            self.stepper.views.apply(self.unit(), build, Some(&self.stepper.member), (&state, &behind), &batch).await?;
+            let behind = State { fresh_from: state.fresh_from.max(furthest), ..state };
+            if self.edit(build, (&state, &behind)).await? {
+                self.furthest = Some((build, state.position));
+                self.note(Kind::WritesLost, furthest).await?;
+            }
             return Ok(None);
         }
         if !log_is_as_seen(&*self.stepper.log, &state).await? {
             self.note(Kind::LogWentBack, state.position).await?;
             self.make_anew(look, plan, true).await?;
             return Ok(None);
-        }
-        if self.furthest.is_some_and(|(before, _)| before != build) {
-            self.lost.clear();
         }
         self.furthest = Some((build, state.position));
         Ok(Some((build, state)))
@@ -473,15 +492,13 @@ impl Work {
         if state.version != self.stepper.fold.version() || seen.plan.paused {
             return Ok(());
         }
-        let lost_before = self.lost.len();
         for _ in 0..parts {
             let range = (self.scrubbed_to, BUCKETS_PER_SCRUB);
             let scanned = self.stepper.views.scan(self.unit(), build, range, false).await?;
             self.lost.extend(scanned.lost);
             self.scrubbed_to = scanned.next.unwrap_or(0);
         }
-        if self.lost.len() > lost_before {
-            self.note(Kind::ViewsMissing, state.position).await?;
+        if !self.lost.is_empty() {
             self.repair().await?;
         }
         Ok(())

@@ -45,6 +45,8 @@ impl Surroundings for Clock {
 
 struct Schedule {
     world: Arc<World>,
+    /// The same, as those see it who promote.
+    conducted: Arc<World>,
     clock: Arc<Clock>,
     rng: Rng,
     tasks: Vec<(String, Task)>,
@@ -59,8 +61,10 @@ struct Schedule {
 
 /// Runs the schedule of a seed; what was found, if anything.
 pub(super) fn run(seed: u64, fault: Fault) -> Result<(), String> {
+    let world = World::new(fault);
     let mut schedule = Schedule {
-        world: Arc::new(World::new(fault)),
+        conducted: Arc::new(world.as_seen_by_conductors()),
+        world: Arc::new(world),
         clock: Arc::default(),
         rng: Rng::with_seed(seed),
         tasks: Vec::new(),
@@ -80,9 +84,8 @@ pub(super) fn run(seed: u64, fault: Fault) -> Result<(), String> {
 }
 
 /// What a projector does, but for time: tends its leases, works at its units, looks after the projection.
-async fn process(world: Arc<World>, clock: Arc<Clock>, name: String) {
+async fn process(world: Arc<World>, conductor: Conductor, clock: Arc<Clock>, name: String) {
     let mut works: BTreeMap<Unit, Work> = BTreeMap::new();
-    let conductor = conductor(&world, &clock);
     loop {
         let Ok(owned) = tend(&*world, &[(NAME, 1)], &name).await else { continue };
         works.retain(|unit, _| owned.contains(unit));
@@ -101,13 +104,11 @@ async fn process(world: Arc<World>, clock: Arc<Clock>, name: String) {
             for _ in 0..TURNS_PER_TEND {
                 match work.turn().await {
                     Ok(Turn::Worked) => {}
-                    Ok(Turn::Rest | Turn::Paused | Turn::OtherVersion | Turn::NotOwner) | Err(_) => {
-                        work.look_again();
-                        break;
-                    }
+                    Ok(Turn::Rest | Turn::Paused | Turn::OtherVersion | Turn::NotOwner) | Err(_) => break,
                 }
             }
             let _ = work.scrub(1).await;
+            work.look_again();
             if unit.shard == 0 {
                 let _ = conductor.look_after().await;
             }
@@ -129,7 +130,8 @@ impl Schedule {
     fn start_process(&mut self) {
         let name = member(&format!("p{}", self.born), &[(NAME, 1)]);
         self.born += 1;
-        let task = process(Arc::clone(&self.world), Arc::clone(&self.clock), name.clone());
+        let conductor = conductor(&self.conducted, &self.clock);
+        let task = process(Arc::clone(&self.world), conductor, Arc::clone(&self.clock), name.clone());
         self.tasks.push((name, Box::pin(task)));
     }
 
@@ -244,7 +246,7 @@ impl Schedule {
     }
 
     fn call(&mut self, rebuild: bool) {
-        let conductor = conductor(&self.world, &self.clock);
+        let conductor = conductor(&self.conducted, &self.clock);
         self.calls.push(Box::pin(async move {
             let _ = if rebuild { conductor.begin(true).await } else { conductor.roll_back().await };
         }));

@@ -29,6 +29,8 @@ pub(super) enum Fault {
     NoCompareAndSet,
     OwnerNotChecked,
     PromotedTooEarly,
+    /// As those see it who promote.
+    PromotedTooEarlyByThis,
     LossNotNoticed,
 }
 
@@ -97,8 +99,8 @@ pub(super) struct Inner {
 
 /// Everything outside of the processes.
 pub(super) struct World {
-    pub(super) fault: Fault,
-    inner: Mutex<Inner>,
+    fault: Fault,
+    inner: Arc<Mutex<Inner>>,
 }
 
 /// Lets the others run.
@@ -117,7 +119,13 @@ pub(super) async fn step() {
 impl World {
     pub(super) fn new(fault: Fault) -> Self {
         let inner = Inner { log: Vec::new(), redis: Redis::default(), violation: None, appended: 0 };
-        Self { fault, inner: Mutex::new(inner) }
+        Self { fault, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// The same world. Who promotes too early does so, and nobody else does anything else than ever.
+    pub(super) fn as_seen_by_conductors(&self) -> Self {
+        let fault = if self.fault == Fault::PromotedTooEarly { Fault::PromotedTooEarlyByThis } else { self.fault };
+        Self { fault, inner: Arc::clone(&self.inner) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -237,7 +245,7 @@ impl Views for World {
             Look { live: keys.live, roles: keys.roles.clone(), builds }
         });
         let mut look = look.await;
-        if self.fault == Fault::PromotedTooEarly {
+        if self.fault == Fault::PromotedTooEarlyByThis {
             // Whoever asks is told that what is being built is far enough.
             let ahead = look.in_role(Role::Building).map(|(build, state)| (build, State { position: 255, ..state }));
             if let Some((build, state)) = ahead.filter(|_| look.live.is_some()) {
@@ -280,7 +288,7 @@ impl Views for World {
         keep: bool,
         may_go_back: bool,
     ) -> Result<Switched, Error> {
-        let careless = self.fault == Fault::PromotedTooEarly;
+        let careless = self.fault == Fault::PromotedTooEarlyByThis;
         let switched = self.at_redis(|inner| {
             let keys = inner.unit(unit);
             let state = |build| keys.builds.get(&build).and_then(|keys| keys.state);
