@@ -379,7 +379,9 @@ impl Work {
     async fn follow_plan(&mut self, look: &Look, plan: &Plan, live: (BuildId, State)) -> Result<Option<Seen>, Failure> {
         let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
         let of_plan = |role| look.in_role(role).filter(|(build, _)| build.generation == plan.live.number);
-        if let Some((build, state)) = of_plan(Role::Building) {
+        if let Some((build, state)) = of_plan(Role::Building)
+            && log_is_as_seen(&*self.stepper.log, &state).await?
+        {
             let keep = plan.kept.as_ref().is_some_and(|kept| kept.generation.number == live.0.generation);
             if views.switch(unit, (live.0, build), keep, false).await? == Switched::Behind {
                 // It was ahead when the plan was made. A few events more.
