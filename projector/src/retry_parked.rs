@@ -82,7 +82,8 @@ async fn try_retry(
     for (&position, _) in parked.iter().filter(|(_, record)| view_of(record).as_deref() == Some(&key)) {
         events.extend(log.event_at(position).await?);
     }
-    let stored = views.load_views(unit, build, std::slice::from_ref(&key)).await?.pop().unwrap_or_default();
+    let stored = views.load_views(unit, build, &state, std::slice::from_ref(&key)).await?;
+    let Some(stored) = stored.and_then(|mut views| views.pop()) else { return Ok(Outcome::Moved) };
     let unmarked = StoredView { parked: None, ..stored.clone() };
     let folded = fold.fold(&key, &unmarked, &events).map_err(Error::StillUnfoldable)?;
     let done = folded.parked.as_ref().map_or(events.len(), |(place, _)| *place);

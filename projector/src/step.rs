@@ -73,7 +73,7 @@ impl Stepper {
         limit: usize,
         lost: &mut Lost,
     ) -> Result<Stepped, Failure> {
-        let events = self.events_after(from.position, from.last_event, limit).await?;
+        let events = self.events_after((from.position, from.last_event), limit).await?;
         let began = SystemTime::now();
         if let Some(first) = events.first() {
             (self.observer.read)(self.unit, first);
@@ -88,15 +88,14 @@ impl Stepper {
     /// The events after one that was projected already, as long as the log still has that one: it may have gone back meanwhile, and grown again.
     pub(crate) async fn events_after(
         &self,
-        position: u64,
-        last_event: u64,
+        (position, fingerprint): (u64, u64),
         limit: usize,
     ) -> Result<Vec<Arc<Recorded>>, Failure> {
         let Some(before) = position.checked_sub(1) else { return self.log.read_after(0, limit).await };
         let mut events = self.log.read_after(before, limit.saturating_add(1)).await?;
         match events.first() {
             Some(last) if last.position != position => Err(Alarm::Hole { expected: position }.into()),
-            Some(last) if last.fingerprint == last_event => {
+            Some(last) if last.fingerprint == fingerprint => {
                 events.remove(0);
                 Ok(events)
             }
@@ -116,7 +115,9 @@ impl Stepper {
         check_contiguous(from.position, events)?;
         let sorted = self.sort(from, events);
         let keys: Vec<String> = sorted.by_view.keys().cloned().collect();
-        let stored = self.views.load_views(self.unit, build, &keys).await?;
+        let Some(stored) = self.views.load_views(self.unit, build, from, &keys).await? else {
+            return Ok(Stepped::Moved);
+        };
         for _ in 0..LOSSES_PER_STEP_MAX {
             let (batch, mut to) = self.fold(from, &sorted, &stored, lost);
             to.position = last.position;

@@ -48,7 +48,13 @@ pub(crate) trait Views: Send + Sync {
         may_go_back: bool,
     ) -> Result<Switched, Error>;
     async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error>;
-    async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error>;
+    async fn load_views(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        as_of: &State,
+        keys: &[String],
+    ) -> Result<Option<Vec<StoredView>>, Error>;
     async fn apply(
         &self,
         unit: Unit,
@@ -115,8 +121,14 @@ impl Views for Writer {
         self.drop_role(unit, role).await
     }
 
-    async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error> {
-        self.load_views(unit, build, keys).await
+    async fn load_views(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        as_of: &State,
+        keys: &[String],
+    ) -> Result<Option<Vec<StoredView>>, Error> {
+        self.load_views(unit, build, as_of, keys).await
     }
 
     async fn apply(

@@ -37,6 +37,9 @@ pub(crate) struct BatchLimits {
     pub(crate) rebuild: usize,
 }
 
+/// The position of an event and its fingerprint.
+type At = (u64, u64);
+
 /// The work at one unit.
 pub(crate) struct Work {
     pub(crate) stepper: Stepper,
@@ -48,8 +51,8 @@ pub(crate) struct Work {
     /// The furthest that the live build was seen, to notice when Redis goes back.
     furthest: Option<(BuildId, u64)>,
     scrubbed_to: u32,
-    /// The next events for the build that catches up, read while the last batch was being applied.
-    ahead: Option<(u64, Vec<Arc<Recorded>>)>,
+    /// The next events for the build that catches up, and what they come after, read while the last batch was being applied.
+    ahead: Option<(At, Vec<Arc<Recorded>>)>,
 }
 
 /// What the last look found.
@@ -211,15 +214,15 @@ impl Work {
     async fn catch_up(&mut self, build: BuildId, from: &State) -> Result<Turn, Failure> {
         let limit = self.limits.rebuild;
         let events = match self.ahead.take() {
-            Some((position, events)) if position == from.position && !events.is_empty() => events,
-            Some(_) | None => self.stepper.events_after(from.position, from.last_event, limit).await?,
+            Some((at, events)) if at == (from.position, from.last_event) && !events.is_empty() => events,
+            Some(_) | None => self.stepper.events_after((from.position, from.last_event), limit).await?,
         };
         let Some(last) = events.last().map(|event| (event.position, event.fingerprint)) else { return Ok(Turn::Rest) };
         // Nothing can be lost of what nobody but us has seen: if it is, the build is begun anew.
         let mut lost = Lost::new();
         let stepper = &self.stepper;
         let (stepped, ahead) = futures::join!(stepper.apply_events(build, from, &events, &mut lost), async {
-            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.events_after(last.0, last.1, limit).await }
+            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.events_after(last, limit).await }
         });
         if !lost.is_empty() {
             return self.begin_anew(build).await;
@@ -227,7 +230,7 @@ impl Work {
         match stepped? {
             Stepped::Nothing => Ok(Turn::Rest),
             Stepped::Done(now) => {
-                self.ahead = ahead.ok().map(|events| (now.position, events));
+                self.ahead = ahead.ok().map(|events| (last, events));
                 if let Some(other) =
                     self.seen.iter_mut().flat_map(|seen| &mut seen.others).find(|(_, it, _)| *it == build)
                 {

@@ -319,10 +319,16 @@ impl Views for World {
         Ok(())
     }
 
-    async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error> {
+    async fn load_views(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        as_of: &State,
+        keys: &[String],
+    ) -> Result<Option<Vec<StoredView>>, Error> {
         let views = self.at_redis(|inner| {
-            let stored = inner.build(unit, build).map(|keys| keys.views.clone()).unwrap_or_default();
-            keys.iter().map(|key| stored.get(key).cloned().unwrap_or_default()).collect()
+            let stored = inner.build(unit, build).filter(|keys| keys.state == Some(*as_of))?;
+            Some(keys.iter().map(|key| stored.views.get(key).cloned().unwrap_or_default()).collect())
         });
         Ok(views.await)
     }

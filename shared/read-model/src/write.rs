@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::keys::Keys;
-use crate::{BuildId, Error, ReadModel, StoredView, Unit};
+use crate::{BuildId, Error, ReadModel, State, StoredView, Unit};
 
 /// The most views that are loaded with one command; more are loaded with several.
 pub const VIEWS_PER_LOAD_MAX: usize = 500;
@@ -69,21 +69,33 @@ impl Writer {
         }
     }
 
-    /// Loads views of a build, in the order of the keys. They may be from after a state that was read before: then [`Writer::apply`] from
-    /// that state writes nothing.
-    pub async fn load_views(&self, unit: Unit, build: BuildId, keys: &[String]) -> Result<Vec<StoredView>, Error> {
-        let prefix = self.keys().views(unit, build);
+    /// Loads views of a build, in the order of the keys; None if it is not in the state `as_of`.
+    ///
+    /// [`Writer::apply`] compares the state too, but later: meanwhile Redis may have gone on and back again.
+    pub async fn load_views(
+        &self,
+        unit: Unit,
+        build: BuildId,
+        as_of: &State,
+        keys: &[String],
+    ) -> Result<Option<Vec<StoredView>>, Error> {
+        let (checkpoint, prefix) = (self.keys().checkpoint(unit, build), self.keys().views(unit, build));
         let mut views = Vec::with_capacity(keys.len());
         for keys in keys.chunks(VIEWS_PER_LOAD_MAX) {
             let mut command = cmd("MGET");
+            command.arg(&checkpoint);
             for key in keys {
                 command.arg(format!("{prefix}{key}"));
             }
-            for stored in self.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await? {
+            let mut found = self.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?.into_iter();
+            if found.next().flatten().is_none_or(|state| state != as_of.to_string()) {
+                return Ok(None);
+            }
+            for stored in found {
                 views.push(StoredView::from_bytes(stored)?);
             }
         }
-        Ok(views)
+        Ok(Some(views))
     }
 
     pub(crate) fn keys(&self) -> &Keys {

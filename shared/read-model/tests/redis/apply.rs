@@ -82,8 +82,17 @@ async fn a_batch_of_many_thousand_views_is_one_step() {
     let keys: Vec<String> = (0..20_000).map(|n| format!("k{n}")).collect();
     let changes: Vec<_> = keys.iter().map(|key| listed(key, key, "l", 1)).collect();
     assert_eq!(f.apply(START, 1, &changes).await.unwrap(), Applied::Done);
-    let views = f.writer.load_views(P, FIRST, &keys).await.unwrap();
+    let views = f.writer.load_views(P, FIRST, &at(1), &keys).await.unwrap().unwrap();
     assert!(keys.iter().zip(views).all(|(key, view)| view == stored(key)));
+}
+
+#[tokio::test]
+async fn views_of_another_state_are_not_loaded() {
+    let f = fixture().await.begun().await;
+    f.apply(START, 1, &[view("a", "1")]).await.unwrap();
+    f.apply(at(1), 2, &[again("a", "2")]).await.unwrap();
+    assert_eq!(f.writer.load_views(P, FIRST, &at(1), &["a".into()]).await, Ok(None));
+    assert_eq!(f.writer.load_views(P, FIRST, &at(2), &["a".into()]).await, Ok(Some(vec![stored("2")])));
 }
 
 #[tokio::test]
@@ -94,9 +103,10 @@ async fn two_writers_at_once_count_every_event_once() {
         if from.position == 200 {
             return;
         }
-        let before = writer.load_views(P, FIRST, &["n".into()]).await.unwrap().remove(0);
+        let Some(before) = writer.load_views(P, FIRST, &from, &["n".into()]).await.unwrap() else { continue };
+        let before = &before[0];
         let count: u64 = before.view.as_ref().map_or(0, |view| str::from_utf8(view).unwrap().parse().unwrap());
-        let change = ViewChange { was_stored: before != StoredView::default(), ..view("n", &(count + 1).to_string()) };
+        let change = ViewChange { was_stored: *before != StoredView::default(), ..view("n", &(count + 1).to_string()) };
         let batch = Batch { views: vec![change], ..Batch::default() };
         let to = State { position: from.position + 1, ..from };
         writer.apply(P, FIRST, None, (&from, &to), &batch).await.unwrap();

@@ -24,7 +24,7 @@ async fn while_redis_is_away_everything_is_unavailable_at_once_and_afterwards_no
             f.model.page("p", "l", None, 9).await.map(drop).unwrap_err(),
             f.model.ping().await.unwrap_err(),
             f.apply(at(5), 6, &[]).await.map(drop).unwrap_err(),
-            f.writer.load_views(P, FIRST, &["a".into()]).await.map(drop).unwrap_err(),
+            f.writer.load_views(P, FIRST, &at(5), &["a".into()]).await.map(drop).unwrap_err(),
         ];
         assert!(began.elapsed() < AT_ONCE);
         for error in errors {
