@@ -95,7 +95,7 @@ async fn try_retry(
     let change = ViewChange { was_stored: stored.to_bytes().is_some(), ..change };
     let to = counted(&state, &change, &stored);
     let removed = events.iter().take(done).map(|event| ParkedChange { position: event.position, record: None });
-    let batch = Batch { parked: removed.collect(), views: vec![change], digests: Vec::new() };
+    let batch = Batch { parked: removed.collect(), views: vec![change], ..Batch::default() };
     match views.apply(unit, build, None, (&state, &to), &batch).await? {
         Applied::Done => Ok(Outcome::Done(Retried { folded: done, waiting: events.len() - done })),
         Applied::Moved | Applied::NotOwner => Ok(Outcome::Moved),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tally_read_model::{Applied, Batch, BuildId, DigestChange, ParkedChange, State, StoredView, Unit, shard_of};
+use tally_read_model::{Applied, Batch, BuildId, DigestChange, ParkedChange, Skipped, State, StoredView, Unit, shard_of};
 
 use crate::alarm::Alarm;
 use crate::digest::{self, range_of};
@@ -52,8 +52,9 @@ pub(crate) enum Stepped {
     NotOwner,
 }
 
-/// What of a build is known to be lost: names as in [`Applied::Lost`]. It is left alone until it has been made again.
-pub(crate) type Lost = BTreeSet<String>;
+/// What of a build is known to be lost: names as in [`Applied::Lost`], and what is stored in its place, if anything. It is left alone until it
+/// has been made again.
+pub(crate) type Lost = BTreeMap<String, Option<Vec<u8>>>;
 
 /// A batch of events, by what they are about.
 #[derive(Default)]
@@ -126,7 +127,7 @@ impl Stepper {
                 Applied::Done => return Ok(Stepped::Done(to)),
                 Applied::Moved => return Ok(Stepped::Moved),
                 Applied::NotOwner => return Ok(Stepped::NotOwner),
-                Applied::Lost(names) => lost.extend(names),
+                Applied::Lost(names) => lost.extend(names.into_iter().map(|name| (name, None))),
             }
         }
         Err(Failure::Passing("more and more views turn out to be lost".to_owned()))
@@ -161,21 +162,35 @@ impl Stepper {
     fn fold(&self, from: &State, sorted: &Sorted, stored: &[StoredView], lost: &mut Lost) -> (Batch, State) {
         let mut batch = Batch { digests: sorted.digests.clone(), ..Batch::default() };
         let mut to = State { digest: sorted.digest, ..*from };
+        let mut skipped = BTreeSet::new();
         for ((key, events), stored) in sorted.by_view.iter().zip(stored) {
-            if lost.contains(&format!("v{key}")) {
-                continue;
+            let name = format!("v{key}");
+            if !lost.contains_key(&name) {
+                match self.fold.fold(key, stored, events) {
+                    Ok(folded) => {
+                        take_up(&mut batch, &mut to, key, events, stored, folded);
+                        continue;
+                    }
+                    // As good as lost: it is made again from the log.
+                    Err(_) => _ = lost.insert(name.clone(), stored.to_bytes()),
+                }
             }
-            match self.fold.fold(key, stored, events) {
-                Ok(folded) => take_up(&mut batch, &mut to, key, events, stored, folded),
-                // As good as lost: it is made again from the log.
-                Err(_) => _ = lost.insert(format!("v{key}")),
-            }
+            skipped.insert(name);
         }
         for change in &mut batch.views {
-            let is_there = |(list, _): &(String, String)| !lost.contains(&format!("l{list}"));
-            change.lists_added.retain(is_there);
+            let mut is_there = |(list, _): &(String, String)| {
+                let name = format!("l{list}");
+                let is_lost = lost.contains_key(&name);
+                if is_lost {
+                    skipped.insert(name);
+                }
+                !is_lost
+            };
+            change.lists_added.retain(&mut is_there);
             change.lists_removed.retain(is_there);
         }
+        let as_stored = |name: String| Skipped { stored: lost.get(&name).cloned().flatten(), name };
+        batch.skipped = skipped.into_iter().map(as_stored).collect();
         for (event, reason) in &sorted.of_any_view {
             let record = ParkedEvent::new(event, None, reason, false).to_record();
             batch.parked.push(ParkedChange { position: event.position, record: Some(record) });

@@ -500,7 +500,7 @@ impl Work {
         for _ in 0..parts {
             let range = (self.scrubbed_to, BUCKETS_PER_SCRUB);
             let scanned = self.stepper.views.scan(self.unit(), build, range, false).await?;
-            self.lost.extend(scanned.lost);
+            self.lost.extend(scanned.lost.into_iter().map(|name| (name, None)));
             self.scrubbed_to = scanned.next.unwrap_or(0);
         }
         if !self.lost.is_empty() {

@@ -213,6 +213,13 @@ impl Inner {
     }
 }
 
+/// Whether there is something that was not there, or was lost, when the batch was made.
+fn went_back(keys: &BuildKeys, batch: &Batch) -> bool {
+    let is_there = |key: &String| keys.views.contains_key(key);
+    batch.views.iter().any(|change| !change.was_stored && is_there(&change.key))
+        || batch.skipped.iter().any(|skipped| is_there(&skipped.name[1..].to_owned()))
+}
+
 pub(super) fn fold() -> Arc<dyn Fold> {
     Arc::new(Positions)
 }
@@ -350,6 +357,7 @@ impl Views for World {
                 None => Some(Applied::Moved),
                 Some(keys) if keys.state != Some(*from) && fault != Fault::NoCompareAndSet => Some(Applied::Moved),
                 Some(_) if !is_owner && fault != Fault::OwnerNotChecked => Some(Applied::NotOwner),
+                Some(keys) if fault != Fault::NoCompareAndSet && went_back(keys, batch) => Some(Applied::Moved),
                 Some(keys) => {
                     let is_lost = |key: &&String| keys.index.contains(*key) && !keys.views.contains_key(*key);
                     let lost: Vec<String> = batch

@@ -5,19 +5,21 @@
 --   - the log, the owner and the build's state, against what the batch rests on. As strings: a Lua number is a double and holds no position
 --     above 2^53;
 --   - that nothing is lost: what is said to be new must not be in the index, what is said to be there must be there;
+--   - that Redis did not go back meanwhile: what is said to be new must not be there, what is left out as lost must still be;
 --   - the type of every key that is written;
 --   - the permission for every command that writes;
 --   - out of memory, read-only, too few replicas: by Redis itself, before it runs a script that has a shebang without flags.
 --
 -- KEYS: log id, owner, state, bitmap of the index's buckets, parked events, digests; for each view its key and its bucket of the index; for
---       each list operation the list and its bucket
--- ARGV: log id, owner or '' for anybody, state from, state to, bell, position to, number of views, of list operations, of parked events, of
---       digests; for each view '+' (new), '=' (changed) or '-' (gone) and its value, its name in the index, its bucket's number; for each list
---       operation '+' or '-' and the member, its name, its bucket's number; for each parked event '+' or '-' and the record, the position; for
+--       each list operation the list and its bucket; for each that is left out its key
+-- ARGV: log id, owner or '' for anybody, state from, state to, bell, position to, number of views, of list operations, of those left out, of
+--       parked events, of digests; for each view '+' (new), '=' (changed) or '-' (gone) and its value, its name in the index, its bucket's number; for each list
+--       operation '+' or '-' and the member, its name, its bucket's number; for each that is left out '=' and what is stored, or ''; for each parked event '+' or '-' and the record, the position; for
 --       each digest the range, the digest
 
-local KEYS_BEFORE, ARGS_BEFORE = 6, 10
-local views, lists, parked, digests = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local KEYS_BEFORE, ARGS_BEFORE = 6, 11
+local views, lists, skipped = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local parked, digests = tonumber(ARGV[10]), tonumber(ARGV[11])
 
 local log = redis.call('GET', KEYS[1])
 if log and log ~= ARGV[1] then
@@ -51,6 +53,9 @@ for i = 1, views + lists do
   end
   local missing
   if found ~= 'none' then
+    if i <= views and operation == '+' then
+      return {'moved'}
+    end
     missing = false
   elseif operation == '+' then
     missing = redis.call('HEXISTS', index, name) == 1
@@ -60,6 +65,16 @@ for i = 1, views + lists do
   end
   if missing then
     lost[#lost + 1] = name
+  end
+end
+for i = 1, skipped do
+  local key, stored = KEYS[KEYS_BEFORE + 2 * (views + lists) + i], ARGV[ARGS_BEFORE + 3 * (views + lists) + i]
+  local found = type_of(key)
+  if stored == '' and found ~= 'none' then
+    return {'moved'}
+  end
+  if stored ~= '' and (found ~= 'string' or redis.call('GET', key) ~= string.sub(stored, 2)) then
+    return {'moved'}
   end
 end
 if #lost > 0 then
@@ -118,6 +133,7 @@ for i = 1, lists do
   end
   key, argument = key + 2, argument + 3
 end
+argument = argument + skipped
 for i = 1, parked do
   local record, position = ARGV[argument + 1], ARGV[argument + 2]
   if string.sub(record, 1, 1) == '+' then

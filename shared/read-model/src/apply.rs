@@ -40,11 +40,23 @@ pub struct DigestChange {
     pub digest: u64,
 }
 
+/// Something that the batch leaves alone because it is lost. That it is still lost is checked in the same step: Redis may have gone back to when
+/// it was there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its name as in [`Applied::Lost`].
+    pub name: String,
+    /// What is stored in its place and is of no use; None where nothing is.
+    pub stored: Option<Vec<u8>>,
+}
+
 /// Everything that is written in one step, beside the state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Each view once.
     pub views: Vec<ViewChange>,
+    /// Each view or list once.
+    pub skipped: Vec<Skipped>,
     /// Each event once.
     pub parked: Vec<ParkedChange>,
     /// Each range once.
@@ -56,7 +68,7 @@ pub struct Batch {
 pub enum Applied {
     /// All of it is written.
     Done,
-    /// Nothing was written: the build is no longer in the state in which the batch began, or it is gone.
+    /// Nothing was written: the build is no longer in the state in which the batch began, or it is gone; or what was said to be new is there.
     Moved,
     /// Nothing was written: another projector works at the unit, or nobody does.
     NotOwner,
@@ -118,6 +130,7 @@ impl Writer {
             .arg(to.position)
             .arg(views.len())
             .arg(lists().count())
+            .arg(batch.skipped.len())
             .arg(batch.parked.len())
             .arg(batch.digests.len());
         let prefix = keys.views(unit, build);
@@ -137,6 +150,11 @@ impl Writer {
             let bucket = bucket_of(&name);
             script.key(keys.list(unit, build, list)).key(keys.index(unit, build, bucket));
             script.arg(format!("{operation}{member}")).arg(name).arg(bucket);
+        }
+        for skipped in &batch.skipped {
+            let (kind, key) = skipped.name.split_at_checked(1).unwrap_or_default();
+            script.key(if kind == "v" { format!("{prefix}{key}") } else { keys.list(unit, build, key) });
+            script.arg(skipped.stored.as_ref().map_or_else(Vec::new, |stored| marked(b'=', stored)));
         }
         for change in &batch.parked {
             let record = change.record.as_ref().map_or_else(|| "-".to_owned(), |record| format!("+{record}"));

@@ -30,7 +30,7 @@ mod publish;
 mod scan;
 mod write;
 
-pub use apply::{Applied, Batch, DigestChange, ParkedChange, ViewChange};
+pub use apply::{Applied, Batch, DigestChange, ParkedChange, Skipped, ViewChange};
 pub use bell::Bell;
 pub use builds::{Look, Role, Started, Switched};
 pub use connection::Options;
