@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tally_read_model::{Applied, Batch, BuildId, DigestChange, ParkedChange, Skipped, State, StoredView, Unit, shard_of};
+use tally_read_model::{
+    Applied, Batch, BuildId, DigestChange, ParkedChange, Skipped, State, StoredView, Unit, shard_of,
+};
 
 use crate::alarm::Alarm;
 use crate::digest::{self, range_of};

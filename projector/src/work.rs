@@ -175,9 +175,8 @@ impl Work {
             Stepped::Nothing => Turn::Rest,
             Stepped::Done(now) => {
                 self.furthest = Some((build, now.position));
-                match &mut self.seen {
-                    Some(seen) => seen.live.1 = now,
-                    None => {}
+                if let Some(seen) = &mut self.seen {
+                    seen.live.1 = now;
                 }
                 Turn::Worked
             }
@@ -312,12 +311,13 @@ impl Work {
         if !self.begin_building(&look, &plan).await? {
             return Ok(None);
         }
-        let is_of_live = |build: &BuildId| build.generation == live.0.generation;
-        for (role, is_wanted) in [
-            (Role::Kept, plan.kept.is_some()),
-            (Role::Building, plan.building.is_some()),
-            (Role::Repair, look.in_role(Role::Repair).is_some_and(|(build, _)| is_of_live(&build))),
-        ] {
+        let repairs = match look.in_role(Role::Repair).filter(|(build, _)| build.generation == live.0.generation) {
+            Some((_, state)) => log_is_as_seen(&*self.stepper.log, &state).await?,
+            None => false,
+        };
+        for (role, is_wanted) in
+            [(Role::Kept, plan.kept.is_some()), (Role::Building, plan.building.is_some()), (Role::Repair, repairs)]
+        {
             if look.roles.contains_key(&role) && !is_wanted {
                 views.drop_role(unit, role).await?;
                 return Ok(None);

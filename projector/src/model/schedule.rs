@@ -57,6 +57,7 @@ struct Schedule {
     snapshot: Option<Redis>,
     /// How far readers have seen each unit.
     read: BTreeMap<u16, (BuildId, u64)>,
+    was_rolled_back: bool,
 }
 
 /// Runs the schedule of a seed; what was found, if anything.
@@ -72,6 +73,7 @@ pub(super) fn run(seed: u64, fault: Fault) -> Result<(), String> {
         born: 0,
         snapshot: None,
         read: BTreeMap::new(),
+        was_rolled_back: false,
     };
     for _ in 0..PROCESSES {
         schedule.start_process();
@@ -251,6 +253,7 @@ impl Schedule {
             let _ = if rebuild { conductor.begin(true).await } else { conductor.roll_back().await };
         }));
         if !rebuild {
+            self.was_rolled_back = true;
             self.read.clear();
         }
     }
@@ -290,7 +293,8 @@ impl Schedule {
             if let Some((build, furthest)) = before
                 && state.position < furthest
                 && !rolls_back
-                && state.position >= state.fresh_from
+                // Where something was lost it says so; a promotion loses nothing.
+                && (state.position >= state.fresh_from || (live.generation > build.generation && !self.was_rolled_back))
             {
                 return Err(format!(
                     "shard {shard} went back from {furthest} in {build} to {} in {live}",

@@ -307,7 +307,7 @@ impl Views for World {
                 return Switched::Behind;
             }
             keys.roles.retain(|_, build| *build != to);
-            let seen = before.map_or(0, |before| before.position.max(before.fresh_from));
+            let seen = before.map_or(0, |it| it.position.max(it.complete_from).max(it.fresh_from));
             let fresh_from = after.fresh_from.max(seen);
             if let Some(keys) = keys.builds.get_mut(&to) {
                 keys.state = Some(State { fresh_from, ..after });

@@ -1,7 +1,7 @@
 #!lua
 -- Makes another build the live one. Everything is checked before the first write.
 --
--- Readers have been answered up to where the live build stands, or once stood: with it the other takes over that an answer from before then
+-- Readers have been answered up to where the live build stands, or stood before something was lost: with it the other takes over that an answer from before then
 -- says of itself that it may be stale.
 --
 -- KEYS: log id, live build, roles, state of the live build, state of the other
@@ -18,20 +18,20 @@ end
 local function is_before(one, other)
   return #one < #other or (#one == #other and one < other)
 end
-local OF_STATE = '^(%d+) (%d+ %d+) (%d+) (.*)$'
-local position, middle, fresh_from, rest = string.match(to, OF_STATE)
+local OF_STATE = '^(%d+) (%d+) (%d+) (%d+) (.*)$'
+local position, version, complete_from, fresh_from, rest = string.match(to, OF_STATE)
 if not position then
   return 'corrupt'
 end
 if from then
-  local seen, _, seen_before = string.match(from, OF_STATE)
+  local seen, _, seen_before_loss, seen_before = string.match(from, OF_STATE)
   if not seen then
     return 'corrupt'
   end
   if ARGV[5] == 'forward' and is_before(position, seen) then
     return 'behind'
   end
-  for _, seen in ipairs({seen, seen_before}) do
+  for _, seen in ipairs({seen, seen_before_loss, seen_before}) do
     fresh_from = is_before(fresh_from, seen) and seen or fresh_from
   end
 end
@@ -48,7 +48,7 @@ end
 if ARGV[4] == 'keep' then
   redis.call('HSET', KEYS[3], 'kept', ARGV[2])
 end
-redis.call('SET', KEYS[5], table.concat({position, middle, fresh_from, rest}, ' '))
+redis.call('SET', KEYS[5], table.concat({position, version, complete_from, fresh_from, rest}, ' '))
 redis.call('SET', KEYS[2], ARGV[3])
 redis.pcall('PUBLISH', ARGV[6], '0')
 return 'done'

@@ -1,5 +1,5 @@
 use redis::cmd;
-use tally_read_model::{Applied, BuildId, Error, Role, Started, State, Switched, Unit};
+use tally_read_model::{Applied, Batch, BuildId, Error, Role, Started, State, Switched, Unit};
 
 use crate::support::{FIRST, P, START, at, fixture, listed, view};
 
@@ -36,6 +36,23 @@ async fn positions_of_different_lengths_are_compared_as_numbers() {
     let third = f.build_next(3, next).await;
     f.apply_to(third, START, 9, &[]).await.unwrap();
     assert_eq!(f.writer.switch(P, (next, third), false, false).await.unwrap(), Switched::Behind);
+}
+
+#[tokio::test]
+async fn a_build_that_is_behind_says_so_from_the_moment_it_is_read() {
+    // Readers were answered from where the live build stands, or stood before something was lost.
+    for seen in [at(9), State { fresh_from: 9, ..at(4) }, State { complete_from: 9, ..at(4) }] {
+        let f = fixture().await.begun().await;
+        f.apply(START, 3, &[view("a", "1")]).await.unwrap();
+        let next = f.build_next(2, FIRST).await;
+        f.writer.apply(P, next, None, (&START, &seen), &Batch::default()).await.unwrap();
+        f.writer.switch(P, (FIRST, next), true, true).await.unwrap();
+        assert_eq!(f.writer.switch(P, (next, FIRST), false, true).await.unwrap(), Switched::Done, "{seen:?}");
+        let found = f.model.get("p", "a").await.unwrap();
+        assert_eq!((found.position, found.may_be_stale), (3, true), "{seen:?}");
+        let now = f.writer.look(P).await.unwrap().live_state().unwrap().1;
+        assert_eq!(now, State { fresh_from: 9, ..at(3) });
+    }
 }
 
 #[tokio::test]
