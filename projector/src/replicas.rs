@@ -24,27 +24,26 @@ pub(crate) fn unique_name(member: &str) -> &str {
     member.split_once(';').map_or(member, |(unique, _)| unique)
 }
 
-fn has(member: &str, projection: &str, version: u32) -> bool {
+/// The projections and their versions that a member has.
+fn projections(member: &str) -> impl Iterator<Item = (&str, u32)> {
     let parts = member.split(';').skip(1).filter_map(|part| part.split_once('='));
-    parts.filter(|(name, _)| *name == projection).any(|(_, it)| it.parse() == Ok(version))
+    parts.filter_map(|(name, version)| Some((name, version.parse().ok()?)))
 }
 
 /// The units that `member` is to work at: of each projection those are shared out that have its version of it. Of all units together
-/// each gets about as many.
-pub(crate) fn share(
-    projections: &[(&'static str, u32)],
-    shards: u16,
-    members: &[String],
-    member: &str,
-) -> BTreeSet<Unit> {
-    let mut own = BTreeSet::new();
-    for (number, &(projection, version)) in projections.iter().enumerate() {
-        let alike: Vec<&String> = members.iter().filter(|it| has(it, projection, version)).collect();
+/// each gets about as many. All members share out alike, whatever projections each of them has.
+pub(crate) fn share(own: &[(&'static str, u32)], shards: u16, members: &[String], member: &str) -> BTreeSet<Unit> {
+    let names: BTreeSet<&str> = members.iter().flat_map(|it| projections(it)).map(|(name, _)| name).collect();
+    let mut units = BTreeSet::new();
+    for &(projection, version) in own {
+        let has_it = |it: &&String| projections(it).any(|its| its == (projection, version));
+        let alike: Vec<&String> = members.iter().filter(has_it).collect();
         let Some(place) = alike.iter().position(|it| *it == member) else { continue };
-        let is_own = |shard: &u16| (usize::from(*shard) * projections.len() + number) % alike.len() == place;
-        own.extend((0..shards).filter(is_own).map(|shard| Unit { projection, shard }));
+        let number = names.iter().take_while(|name| **name < projection).count();
+        let is_own = |shard: &u16| (usize::from(*shard) * names.len() + number) % alike.len() == place;
+        units.extend((0..shards).filter(is_own).map(|shard| Unit { projection, shard }));
     }
-    own
+    units
 }
 
 /// Says that this projector runs, and takes, keeps and gives back leases until it has its share. Returns the units that it owns now.
@@ -105,6 +104,16 @@ mod tests {
         let shares = [share(&old, 1, &members, &members[0]), share(&new, 1, &members, &members[1])];
         let names = shares.map(|share| share.into_iter().map(|unit| unit.projection).collect::<Vec<_>>());
         assert_eq!(names, [vec!["a", "c"], vec!["c"]]);
+    }
+
+    #[test]
+    fn one_who_has_fewer_projections_shares_out_as_the_others_do() {
+        let one = [PROJECTIONS[1]];
+        let members = [member("m0", &PROJECTIONS), member("m1", &one), member("m2", &PROJECTIONS)];
+        let shares = [&PROJECTIONS[..], &one, &PROJECTIONS].into_iter().zip(&members);
+        let shares: Vec<_> = shares.map(|(own, it)| share(own, 3, &members, it)).collect();
+        let all: BTreeSet<Unit> = shares.iter().flatten().copied().collect();
+        assert_eq!((all.len(), shares.iter().map(BTreeSet::len).sum::<usize>()), (12, 12));
     }
 
     #[test]

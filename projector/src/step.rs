@@ -76,7 +76,7 @@ impl Stepper {
         limit: usize,
         lost: &mut Lost,
     ) -> Result<Stepped, Failure> {
-        let events = self.events_after((from.position, from.last_event), limit).await?;
+        let events = self.log.read_after((from.position, from.last_event), limit).await?;
         let began = SystemTime::now();
         if let Some(first) = events.first() {
             (self.observer.read)(self.unit, first);
@@ -86,24 +86,6 @@ impl Stepper {
             (self.observer.applied)(self.unit, began, &events);
         }
         Ok(stepped)
-    }
-
-    /// The events after one that was projected already, as long as the log still has that one: it may have gone back meanwhile, and grown again.
-    pub(crate) async fn events_after(
-        &self,
-        (position, fingerprint): (u64, u64),
-        limit: usize,
-    ) -> Result<Vec<Arc<Recorded>>, Failure> {
-        let Some(before) = position.checked_sub(1) else { return self.log.read_after(0, limit).await };
-        let mut events = self.log.read_after(before, limit.saturating_add(1)).await?;
-        match events.first() {
-            Some(last) if last.position != position => Err(Alarm::Hole { expected: position }.into()),
-            Some(last) if last.fingerprint == fingerprint => {
-                events.remove(0);
-                Ok(events)
-            }
-            Some(_) | None => Err(Failure::Passing("the log is not the one that was projected".to_owned())),
-        }
     }
 
     /// Projects events that were read already: those after the position of `from`.

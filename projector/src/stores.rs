@@ -11,19 +11,36 @@ use tally_read_model::{
 use tonic::async_trait;
 
 use crate::Recorded;
+use crate::alarm::Alarm;
 use crate::retry::Failure;
+
+/// The position of an event and its fingerprint; (0, 0) before the first.
+pub(crate) type At = (u64, u64);
 
 /// The log.
 #[async_trait]
 pub(crate) trait Log: Send + Sync {
-    /// The events after a position: whole commands, at least one if there is any. About `limit` at the most.
-    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure>;
+    /// The events after one, as long as the log still has that one: it may have gone back meanwhile, and grown again. Whole commands, at least
+    /// one if there is any; about `limit` at the most.
+    async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure>;
 
     /// Where it ends, asked now.
     async fn head(&self) -> Result<u64, Failure>;
 
     /// The event at a position, if there is one.
     async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure>;
+}
+
+/// What comes after `at` in a part of the log that was read from there on.
+pub(crate) fn follow((position, fingerprint): At, mut read: Vec<Arc<Recorded>>) -> Result<Vec<Arc<Recorded>>, Failure> {
+    match read.first() {
+        Some(last) if last.position != position => Err(Alarm::Hole { expected: position }.into()),
+        Some(last) if last.fingerprint == fingerprint => {
+            read.remove(0);
+            Ok(read)
+        }
+        Some(_) | None => Err(Failure::Passing("the log is not the one that was projected".to_owned())),
+    }
 }
 
 /// The read model. What each method promises is said at [`Writer`].

@@ -20,7 +20,7 @@ use crate::alarm::Alarm;
 use crate::metrics::METRICS;
 use crate::retry::{Backoff, Failure};
 use crate::status::{Part, State, Status};
-use crate::stores::Log;
+use crate::stores::{At, Log, follow};
 use crate::{Recorded, commands};
 
 /// How often it is checked that the log still ends where it ended.
@@ -74,18 +74,23 @@ impl Tail {
     }
 
     /// The events after a position: whole commands, at least one if there is any.
-    pub(crate) async fn read_after(&self, position: u64, mut limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
+    pub(crate) async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
+        self.read_behind(position, 0, limit).await
+    }
+
+    /// The `before` events after a position, and whole commands behind them, at least one if there is any.
+    async fn read_behind(&self, position: u64, before: usize, mut limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
         loop {
-            let mut events = match self.window_after(position, limit) {
+            let mut events = match self.window_after(position, before + limit) {
                 Some(events) => events,
-                None => self.log_after(position, limit).await?,
+                None => self.log_after(position, before + limit).await?,
             };
-            match commands::whole(&events, limit) {
+            let behind = events.get(before..).unwrap_or_default();
+            match commands::whole(behind, limit) {
                 // One command fills it and may go on.
-                0 if !events.is_empty() && limit <= EVENTS_PER_COMMAND_MAX => limit *= 2,
-                0 => return Ok(events),
+                0 if !behind.is_empty() && limit <= EVENTS_PER_COMMAND_MAX => limit *= 2,
                 whole => {
-                    events.truncate(whole);
+                    events.truncate(before + whole);
                     return Ok(events);
                 }
             }
@@ -212,8 +217,11 @@ impl Tail {
 
 #[async_trait]
 impl Log for Tail {
-    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
-        Ok(Tail::read_after(self, position, limit).await?)
+    async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
+        match at.0.checked_sub(1) {
+            Some(before) => follow(at, self.read_behind(before, 1, limit).await?),
+            None => Ok(Tail::read_after(self, 0, limit).await?),
+        }
     }
 
     async fn head(&self) -> Result<u64, Failure> {

@@ -89,23 +89,23 @@ pub(crate) async fn verify<V: Views + Digests>(
         }
     }
     let end = checked.iter().map(|unit| unit.state.position).max().unwrap_or(0);
-    let mut position = 0;
-    while position < end {
-        let events = log.read_after(position, EVENTS_PER_READ).await?;
-        let Some(last) = events.last().map(|event| event.position) else { break };
+    let mut at = (0, 0);
+    while at.0 < end {
+        let events = log.read_after(at, EVENTS_PER_READ).await?;
+        let Some(last) = events.last().map(|event| (event.position, event.fingerprint)) else { break };
         for unit in &mut checked {
             let end = unit.state.position;
             for event in events.iter().filter(|event| event.position <= end) {
                 unit.take(event, views.shards());
             }
         }
-        position = last;
-        progress(position.min(end), end);
+        at = last;
+        progress(at.0.min(end), end);
     }
     let mut verified = Vec::new();
     for unit in checked {
         let views = sum(views, unit.unit, unit.build).await?;
-        verified.push(unit.end(position, views));
+        verified.push(unit.end(at.0, views));
     }
     Ok(verified)
 }

@@ -15,7 +15,7 @@ use crate::metrics::METRICS;
 use crate::plan::{self, Generation, Plan};
 use crate::retry::Failure;
 use crate::step::{Lost, Stepped, Stepper};
-use crate::stores::Log;
+use crate::stores::{At, Log};
 
 /// How many buckets of the index are looked through for losses at once.
 const BUCKETS_PER_SCRUB: u32 = 64;
@@ -36,9 +36,6 @@ pub(crate) struct BatchLimits {
     /// For one that catches up.
     pub(crate) rebuild: usize,
 }
-
-/// The position of an event and its fingerprint.
-type At = (u64, u64);
 
 /// The work at one unit.
 pub(crate) struct Work {
@@ -214,14 +211,14 @@ impl Work {
         let limit = self.limits.rebuild;
         let events = match self.ahead.take() {
             Some((at, events)) if at == (from.position, from.last_event) && !events.is_empty() => events,
-            Some(_) | None => self.stepper.events_after((from.position, from.last_event), limit).await?,
+            Some(_) | None => self.stepper.log.read_after((from.position, from.last_event), limit).await?,
         };
         let Some(last) = events.last().map(|event| (event.position, event.fingerprint)) else { return Ok(Turn::Rest) };
         // Nothing can be lost of what nobody but us has seen: if it is, the build is begun anew.
         let mut lost = Lost::new();
         let stepper = &self.stepper;
         let (stepped, ahead) = futures::join!(stepper.apply_events(build, from, &events, &mut lost), async {
-            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.events_after(last, limit).await }
+            if events.len() * 2 < limit { Ok(Vec::new()) } else { stepper.log.read_after(last, limit).await }
         });
         if !lost.is_empty() {
             return self.begin_anew(build).await;
@@ -437,9 +434,9 @@ impl Work {
     /// Where there seems to be nothing to do: that the log really ends where the live build stands.
     pub(crate) async fn check_end(&self) -> Result<(), Failure> {
         let Some(seen) = &self.seen else { return Ok(()) };
-        let (position, log) = (seen.live.1.position, &self.stepper.log);
+        let (State { position, last_event, .. }, log) = (seen.live.1, &self.stepper.log);
         // Whoever has seen the head can see every event up to it.
-        if log.head().await? > position && log.read_after(position, 1).await?.is_empty() {
+        if log.head().await? > position && log.read_after((position, last_event), 1).await?.is_empty() {
             return Err(Alarm::Hole { expected: position + 1 }.into());
         }
         Ok(())

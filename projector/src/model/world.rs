@@ -15,7 +15,7 @@ use crate::fold::Fold;
 use crate::projection::{Handles, Projection, Unfoldable, View};
 use crate::projections::testing::external;
 use crate::retry::Failure;
-use crate::stores::{Log, Views};
+use crate::stores::{At, Log, Views, follow};
 
 pub(super) const NAME: &str = "model";
 pub(super) const SHARDS: u16 = 2;
@@ -226,8 +226,10 @@ pub(super) fn fold() -> Arc<dyn Fold> {
 
 #[async_trait]
 impl Log for World {
-    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
-        Ok(self.at_redis(|inner| inner.log.iter().skip(position as usize).take(limit).cloned().collect()).await)
+    async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
+        let (before, limit) = at.0.checked_sub(1).map_or((0, limit), |before| (before, limit + 1));
+        let read = self.at_redis(|inner| inner.log.iter().skip(before as usize).take(limit).cloned().collect()).await;
+        if at.0 == 0 { Ok(read) } else { follow(at, read) }
     }
 
     async fn head(&self) -> Result<u64, Failure> {

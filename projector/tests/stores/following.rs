@@ -174,11 +174,11 @@ async fn a_projector_that_crashes_again_and_again_counts_every_event_once() {
     let mut f = fixture().await;
     f.append_random(150).await;
     let mut crashes = 0;
-    while f.checkpoint(projections::STOCK).await.position < f.head {
-        let before = f.checkpoint(projections::STOCK).await.position;
+    while f.built_to(projections::STOCK).await < f.head {
+        let before = f.built_to(projections::STOCK).await;
         let projector = f.projector(&["--batch-events-max", "2"]).await;
         eventually("a few batches", async || {
-            let now = f.checkpoint(projections::STOCK).await.position;
+            let now = f.built_to(projections::STOCK).await;
             (now > before + 20 || now == f.head).then_some(())
         })
         .await;

@@ -97,7 +97,7 @@ async fn it_starts_while_both_are_away_and_waits_for_the_migration() {
 
     let name = f.log.parse().unwrap();
     migrate(&f.database_url, &name).await.unwrap();
-    projector.waiting(projections::STOCK).await;
+    projector.waiting("leases").await;
     redis.restart().await.unwrap();
     projector.ready(true).await;
 

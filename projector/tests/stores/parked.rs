@@ -37,7 +37,6 @@ async fn an_event_that_cannot_be_read_is_parked_its_view_says_so_and_after_a_ret
     let position = break_an_event(&f).await;
     let projector = f.projector(&[]).await;
     f.projected(f.head).await;
-    projector.ready(true).await;
 
     let events = parked(&projector, "stock").await;
     let first = &events[0];

@@ -34,12 +34,12 @@ async fn killed_again_and_again_it_counts_every_event_once() {
     let mut f = fixture().await;
     f.append_random(200).await;
     let mut kills = 0;
-    while f.checkpoint(projections::STREAMS).await.position < f.head {
-        let before = f.checkpoint(projections::STREAMS).await.position;
+    while f.built_to(projections::STREAMS).await < f.head {
+        let before = f.built_to(projections::STREAMS).await;
         let mut child = command(&f, &["serve"]).env("PROJECTOR_BATCH_EVENTS_MAX", "2").spawn().unwrap();
         eventually("a few batches", async || {
-            let now = f.checkpoint(projections::STREAMS).await.position;
-            (now > before + 30 || now == f.head).then_some(())
+            let now = f.built_to(projections::STREAMS).await;
+            (now > before + 20 || now == f.head).then_some(())
         })
         .await;
         signal(&child, "-KILL");

@@ -121,9 +121,14 @@ async fn a_rebuild_tells_its_progress_compares_waits_is_promoted_and_rolled_back
     f.projected(f.head).await;
     projector.ready(true).await;
     let mut admin = projector.admin().await;
-    // The log says of one batch something other than it said.
+    // The log says of one batch something other than it said, and nothing later changes that.
     f.as_owner(
-        "UPDATE events SET payload = replace(payload, '\"quantity\":', '\"quantity\":1') WHERE stream_id = 'product-sku-0' AND version = 1",
+        "UPDATE events SET payload = replace(payload, '\"quantity\":', '\"quantity\":1') WHERE position = (
+            SELECT max(position) FROM events AS created
+            WHERE event_type = 'BatchCreated' AND position < (SELECT max(position) FROM events) AND NOT EXISTS (
+                SELECT FROM events AS changed
+                WHERE changed.event_type = 'BatchQuantityChanged' AND changed.stream_id = created.stream_id
+                AND changed.payload::json ->> 'batch_ref' = created.payload::json ->> 'batch_ref'))",
     )
     .await;
 
@@ -139,7 +144,7 @@ async fn a_rebuild_tells_its_progress_compares_waits_is_promoted_and_rolled_back
     assert_eq!((rebuild.done_events, rebuild.total_events), (f.head as i64, f.head as i64));
     let comparison = rebuild.comparison.unwrap();
     assert_eq!(comparison.differing_views, 1);
-    assert_eq!(comparison.sample[0].view, "sku-0");
+    assert!(comparison.sample[0].view.starts_with("sku-"), "{:?}", comparison.sample);
     assert!(comparison.views > 1);
     assert_eq!(f.checkpoint(projections::STOCK).await.generation, 1, "it waits");
 

@@ -174,6 +174,12 @@ impl Fixture {
         stands
     }
 
+    /// How far the live build of a projection of one shard has come, be it fit to be read or not yet.
+    pub(crate) async fn built_to(&self, projection: &'static str) -> u64 {
+        let look = self.writer().await.look(Unit { projection, shard: 0 }).await.unwrap();
+        look.live_state().map_or(0, |(_, state)| state.position)
+    }
+
     pub(crate) async fn writer(&self) -> Writer {
         self.model.writer(self.store.log_id().await.unwrap())
     }

@@ -121,7 +121,8 @@ impl System {
             let (build, from) = self.begun(unit).await?;
             let mut batch = Batch::default();
             for change in changes.iter().filter(|change| self.writer.model().unit_of(projection, &change.key) == unit) {
-                let before = self.writer.load_views(unit, build, std::slice::from_ref(&change.key)).await?;
+                let before = self.writer.load_views(unit, build, &from, std::slice::from_ref(&change.key)).await?;
+                let Some(before) = before else { return Ok(Applied::Moved) };
                 let was_stored = before[0] != StoredView::default();
                 batch.views.push(ViewChange { was_stored, ..change.clone() });
             }
