@@ -70,6 +70,7 @@ async fn an_event_about_a_view_that_was_evicted_finds_it_out() {
         views.is_ok_and(|found| found.value.is_some() && found.position == f.head).then_some(())
     })
     .await;
+    f.projected(f.head).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }
 
@@ -117,7 +118,7 @@ async fn a_key_that_was_overwritten_is_made_again() {
     }
     f.append_random(60).await;
     noticed(&projector, "stock", "damaged").await;
-    eventually("made again", async || (f.checkpoint(projections::STOCK).await.position == f.head).then_some(())).await;
+    f.projected(f.head).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }
 
@@ -158,7 +159,9 @@ async fn a_log_that_went_back_and_grew_again_while_no_projector_looked_is_notice
     f.projector(&[]).await.projected_and_stopped(&f).await;
     f.as_owner("UPDATE events SET recorded_at = recorded_at + interval '1 second' WHERE position > 10").await;
     let projector = f.projector(&[]).await;
-    noticed(&projector, "stock", "log_went_back").await;
+    for projection in projections::ALL {
+        noticed(&projector, projection, "log_went_back").await;
+    }
     f.projected(f.head).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }

@@ -25,7 +25,7 @@ async fn one_waiter_too_many_is_refused_at_once_and_the_others_wait_on() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_its_place_to_another() {
-    let system = System::start(&ONE_WAITER).await;
+    let system = System::start(&ONE_WAITER).await.begun().await;
     drop(system.one_that_waits(within(LONG, system.token(7))).await);
 
     let next = async {

@@ -37,7 +37,7 @@ async fn a_read_waits_for_its_token() {
 
 #[tokio::test]
 async fn the_token_of_an_answer_can_be_waited_for_too() {
-    let system = System::start(&[]).await;
+    let system = System::start(&[]).await.begun().await;
     system.apply_order(7, 1).await;
     let freshness = system.get_order(None).await.expect("found").freshness.expect("freshness");
     // Another projection is further back than the one that answered.

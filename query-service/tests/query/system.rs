@@ -96,6 +96,14 @@ impl System {
         OrderQueryServiceClient::new(connect(self.address))
     }
 
+    /// With views that can be read, though nothing is in them yet.
+    pub(crate) async fn begun(self) -> Self {
+        for projection in projections::ALL {
+            self.apply(projection, 0, &[]).await;
+        }
+        self
+    }
+
     /// Moves a projection to `position`, as the projector does: for as long as Redis is away, again.
     pub(crate) async fn apply(&self, projection: &'static str, position: u64, changes: &[ViewChange]) {
         let applied = async {

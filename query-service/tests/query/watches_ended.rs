@@ -23,7 +23,7 @@ async fn one_watcher_too_many_is_refused_at_once_and_one_who_goes_leaves_its_pla
 
 #[tokio::test]
 async fn one_who_is_refused_leaves_its_place_too() {
-    let system = System::start(&[SILENT, ["--watchers-max", "1"]].concat()).await;
+    let system = System::start(&[SILENT, ["--watchers-max", "1"]].concat()).await.begun().await;
     for _ in 0..3 {
         assert_eq!(watch(&system).await.expect_err("missing").code(), Code::NotFound);
     }
