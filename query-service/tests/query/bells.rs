@@ -79,7 +79,7 @@ async fn of_many_callers_at_once_none_is_forgotten() {
             for wanted in (1 + caller % 7..=POSITIONS).step_by(13) {
                 let answer = system.get_order(within(LONG, system.token(wanted))).await.expect("found");
                 let freshness = answer.freshness.expect("freshness");
-                assert!(!freshness.may_be_stale && freshness.position >= wanted as i64);
+                assert!(!freshness.may_be_stale && freshness.position >= wanted as i64, "{wanted}: {freshness:?}");
             }
         }
     });

@@ -126,7 +126,7 @@ impl System {
     ) -> Result<Applied, Error> {
         let mut applied = Applied::Done;
         for unit in self.writer.model().units(projection) {
-            let (build, from) = self.begun(unit).await?;
+            let (build, from) = self.begun_at(unit).await?;
             let mut batch = Batch::default();
             for change in changes.iter().filter(|change| self.writer.model().unit_of(projection, &change.key) == unit) {
                 let before = self.writer.load_views(unit, build, &from, std::slice::from_ref(&change.key)).await?;
@@ -144,7 +144,7 @@ impl System {
     }
 
     /// The live build, begun where there is none.
-    async fn begun(&self, unit: Unit) -> Result<(BuildId, State), Error> {
+    async fn begun_at(&self, unit: Unit) -> Result<(BuildId, State), Error> {
         loop {
             if let Some(live) = self.writer.look(unit).await?.live_state() {
                 return Ok(live);
@@ -156,7 +156,7 @@ impl System {
     /// Loses the order projection's views, and begins to make them again: they can be read from `complete_from` on.
     pub(crate) async fn lose_orders(&self, complete_from: u64) {
         let unit = Unit { projection: projections::ORDER, shard: 0 };
-        let (before, _) = self.begun(unit).await.expect("begun");
+        let (before, _) = self.begun_at(unit).await.expect("begun");
         let build = BuildId { repair: before.repair + 1, ..before };
         let state = State { complete_from, ..State::new(1) };
         self.writer.start_build(unit, Some(before), build, &state, None).await.expect("begun anew");
@@ -165,7 +165,7 @@ impl System {
     /// Sets the order projection back, views and all, as Redis does when it loses writes.
     pub(crate) async fn go_back(&self, position: u64) {
         let unit = Unit { projection: projections::ORDER, shard: 0 };
-        let (build, from) = self.begun(unit).await.expect("begun");
+        let (build, from) = self.begun_at(unit).await.expect("begun");
         let to = State { position, ..from };
         let applied = self.writer.apply(unit, build, None, (&from, &to), &Batch::default()).await;
         assert_eq!(applied, Ok(Applied::Done));
@@ -176,7 +176,7 @@ impl System {
         self.writer.claim().await.expect("claimed");
         for projection in projections::ALL {
             for unit in self.writer.model().units(projection) {
-                self.begun(unit).await.expect("begun");
+                self.begun_at(unit).await.expect("begun");
             }
         }
     }

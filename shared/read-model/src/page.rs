@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use redis::Script;
 
 use crate::keys::{bucket_of, indexed_list};
-use crate::read::{BUILD_CHANGES_MAX, build_keeps_changing};
+use crate::read::{AsOf, BUILD_CHANGES_MAX, build_keeps_changing};
 use crate::{Error, ReadModel, State, StoredView, Unit};
 
 /// The most entries that one page has.
@@ -54,6 +54,7 @@ struct Part {
     unit: Unit,
     generation: u64,
     state: State,
+    may_be_stale: bool,
     entries: Vec<(String, StoredView)>,
 }
 
@@ -84,7 +85,8 @@ impl ReadModel {
         let keys = &self.0.keys;
         let name = indexed_list(list);
         for _ in 0..BUILD_CHANGES_MAX {
-            let build = self.guess(unit);
+            let seen = self.seen(unit);
+            let build = seen.build;
             let (live, state, members, views, verdict): PartAnswer = self
                 .0
                 .connection
@@ -104,7 +106,7 @@ impl ReadModel {
                         .arg(bucket_of(&name)),
                 )
                 .await?;
-            let Some(state) = self.state_if_live(unit, build, live, state)? else { continue };
+            let Some(AsOf { state, may_be_stale }) = self.as_of(unit, seen, live, state)? else { continue };
             if verdict == "lost" {
                 return Err(Error::Lost);
             }
@@ -113,7 +115,7 @@ impl ReadModel {
                 .zip(views)
                 .map(|(member, view)| Ok((member, StoredView::from_bytes(Some(view))?)))
                 .collect::<Result<_, Error>>()?;
-            return Ok(Part { unit, generation: build.generation, state, entries });
+            return Ok(Part { unit, generation: build.generation, state, may_be_stale, entries });
         }
         Err(build_keeps_changing())
     }
@@ -121,7 +123,7 @@ impl ReadModel {
     fn merge(&self, parts: Vec<Part>, limit: usize) -> Page {
         let behind = parts.iter().min_by_key(|part| part.state.position);
         let (position, shard) = behind.map_or((0, 0), |part| (part.state.position, part.unit.shard));
-        let stale = parts.iter().filter(|part| self.may_be_stale(part.unit, &part.state)).count();
+        let may_be_stale = parts.iter().any(|part| part.may_be_stale);
         let mut parked: Vec<u64> =
             parts.iter().map(|part| part.state.parked_from).filter(|position| *position > 0).collect();
         let mut entries: Vec<_> = parts.into_iter().flat_map(|part| part.entries).collect();
@@ -130,6 +132,6 @@ impl ReadModel {
         entries.truncate(limit);
         parked.extend(entries.iter().filter_map(|(_, stored)| stored.parked));
         let entries = entries.into_iter().filter_map(|(member, stored)| Some((member, stored.view?))).collect();
-        Page { position, shard, may_be_stale: stale > 0, parked: parked.into_iter().min(), entries }
+        Page { position, shard, may_be_stale, parked: parked.into_iter().min(), entries }
     }
 }

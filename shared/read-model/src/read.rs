@@ -35,13 +35,21 @@ pub struct Found {
     pub parked: Option<u64>,
 }
 
-/// What was seen of a unit last.
+/// What was seen of a unit before a read began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     /// The live build: only a guess, checked in every read.
-    build: BuildId,
+    pub(crate) build: BuildId,
     /// The furthest position of it.
     position: u64,
+}
+
+/// What a read is as of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsOf {
+    pub(crate) state: State,
+    /// Somebody was answered from a later position of these views before this read began.
+    pub(crate) may_be_stale: bool,
 }
 
 static MISSING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("missing.lua")));
@@ -51,13 +59,14 @@ impl ReadModel {
     pub async fn read_checkpoint(&self, unit: Unit) -> Result<Checkpoint, Error> {
         let keys = &self.0.keys;
         for _ in 0..BUILD_CHANGES_MAX {
-            let build = self.guess(unit);
+            let seen = self.seen(unit);
+            let build = seen.build;
             let (live, state): (Option<String>, Option<String>) = self
                 .0
                 .connection
                 .repeatable(cmd("MGET").arg(keys.live(unit)).arg(keys.checkpoint(unit, build)))
                 .await?;
-            if let Some(state) = self.state_if_live(unit, build, live, state)? {
+            if let Some(AsOf { state, .. }) = self.as_of(unit, seen, live, state)? {
                 return Ok(Checkpoint { build, state });
             }
         }
@@ -69,16 +78,17 @@ impl ReadModel {
         let keys = &self.0.keys;
         let unit = self.unit_of(projection, key);
         for _ in 0..BUILD_CHANGES_MAX {
-            let build = self.guess(unit);
+            let seen = self.seen(unit);
+            let build = seen.build;
             let view = keys.views(unit, build) + key;
             let (live, state, value): (Option<String>, Option<String>, Option<Bytes>) = self
                 .0
                 .connection
                 .repeatable(cmd("MGET").arg(keys.live(unit)).arg(keys.checkpoint(unit, build)).arg(&view))
                 .await?;
-            let Some(state) = self.state_if_live(unit, build, live, state)? else { continue };
+            let Some(as_of) = self.as_of(unit, seen, live, state)? else { continue };
             if value.is_some() {
-                return self.found(unit, &state, value);
+                return found(&as_of, value);
             }
             // There is none, or it is lost: that takes a second look, which nearly no read needs.
             let name = indexed_view(key);
@@ -98,11 +108,11 @@ impl ReadModel {
                         .arg(bucket_of(&name)),
                 )
                 .await?;
-            let Some(state) = self.state_if_live(unit, build, live, state)? else { continue };
+            let Some(as_of) = self.as_of(unit, seen, live, state)? else { continue };
             if verdict == "lost" {
                 return Err(Error::Lost);
             }
-            return self.found(unit, &state, value);
+            return found(&as_of, value);
         }
         Err(build_keeps_changing())
     }
@@ -124,24 +134,25 @@ impl ReadModel {
     }
 
     async fn get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Vec<Result<Found, Error>> {
-        let (state, values) = match self.try_get_many_of(unit, view_keys).await {
+        let (as_of, values) = match self.try_get_many_of(unit, view_keys).await {
             Ok(read) => read,
             Err(error) => return view_keys.iter().map(|_| Err(error.clone())).collect(),
         };
         // Of those that are not there each takes a second look: there is none, or it is lost.
         let found = view_keys.iter().zip(values).map(|(key, value)| async move {
             match value {
-                Some(value) => self.found(unit, &state, Some(value)),
+                Some(value) => found(&as_of, Some(value)),
                 None => self.get(unit.projection, key).await,
             }
         });
         join_all(found).await
     }
 
-    async fn try_get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Result<(State, Vec<Option<Bytes>>), Error> {
+    async fn try_get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Result<(AsOf, Vec<Option<Bytes>>), Error> {
         let keys = &self.0.keys;
         for _ in 0..BUILD_CHANGES_MAX {
-            let build = self.guess(unit);
+            let seen = self.seen(unit);
+            let build = seen.build;
             let prefix = keys.views(unit, build);
             let mut command = cmd("MGET");
             command.arg(keys.live(unit)).arg(keys.checkpoint(unit, build));
@@ -153,40 +164,32 @@ impl ReadModel {
             }
             let mut values = self.0.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?.into_iter();
             let (live, state) = (text(values.next().flatten())?, text(values.next().flatten())?);
-            if let Some(state) = self.state_if_live(unit, build, live, state)? {
-                return Ok((state, values.collect()));
+            if let Some(as_of) = self.as_of(unit, seen, live, state)? {
+                return Ok((as_of, values.collect()));
             }
         }
         Err(build_keeps_changing())
     }
 
-    fn found(&self, unit: Unit, state: &State, value: Option<Bytes>) -> Result<Found, Error> {
-        let stored = StoredView::from_bytes(value)?;
-        Ok(Found {
-            position: state.position,
-            value: stored.view,
-            may_be_stale: self.may_be_stale(unit, state),
-            parked: stored.parked.or((state.parked_from > 0).then_some(state.parked_from)),
-        })
-    }
-
-    pub(crate) fn guess(&self, unit: Unit) -> BuildId {
+    pub(crate) fn seen(&self, unit: Unit) -> Seen {
         let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&unit).map_or(BuildId::first(1), |seen| seen.build)
+        seen.get(&unit).copied().unwrap_or(Seen { build: BuildId::first(1), position: 0 })
     }
 
-    /// The state of the build that was guessed, if it is the live one. Otherwise it is guessed better the next time.
-    pub(crate) fn state_if_live(
+    /// What a read is as of, if the build that was guessed is the live one. Otherwise it is guessed better the next time.
+    ///
+    /// What counts is how far others had seen when this read began: of two at the same time either may come back first.
+    pub(crate) fn as_of(
         &self,
         unit: Unit,
-        guess: BuildId,
+        before: Seen,
         live: Option<String>,
         state: Option<String>,
-    ) -> Result<Option<State>, Error> {
+    ) -> Result<Option<AsOf>, Error> {
         let shard = unit.shard;
         let nothing = Error::NotBuilt { shard, position: 0, complete_from: 0 };
         let live: BuildId = live.ok_or(nothing.clone())?.parse()?;
-        if live != guess {
+        if live != before.build {
             self.0.seen.write().unwrap_or_else(PoisonError::into_inner).insert(unit, Seen { build: live, position: 0 });
             return Ok(None);
         }
@@ -194,22 +197,23 @@ impl ReadModel {
         if !state.is_complete() {
             return Err(Error::NotBuilt { shard, position: state.position, complete_from: state.complete_from });
         }
-        Ok(Some(state))
-    }
-
-    /// Whether anybody was answered from a later position of these views before. Remembers this one.
-    pub(crate) fn may_be_stale(&self, unit: Unit, state: &State) -> bool {
-        let furthest = {
-            let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
-            seen.get(&unit).map(|seen| seen.position)
-        };
-        if furthest.is_none_or(|furthest| furthest < state.position) {
+        if state.position > before.position {
             let mut seen = self.0.seen.write().unwrap_or_else(PoisonError::into_inner);
-            let seen = seen.entry(unit).or_insert(Seen { build: BuildId::first(1), position: 0 });
+            let seen = seen.entry(unit).or_insert(before);
             seen.position = seen.position.max(state.position);
         }
-        state.position < state.fresh_from || furthest.is_some_and(|furthest| state.position < furthest)
+        Ok(Some(AsOf { state, may_be_stale: state.position < state.fresh_from || state.position < before.position }))
     }
+}
+
+fn found(AsOf { state, may_be_stale }: &AsOf, value: Option<Bytes>) -> Result<Found, Error> {
+    let stored = StoredView::from_bytes(value)?;
+    Ok(Found {
+        position: state.position,
+        value: stored.view,
+        may_be_stale: *may_be_stale,
+        parked: stored.parked.or((state.parked_from > 0).then_some(state.parked_from)),
+    })
 }
 
 pub(crate) fn build_keeps_changing() -> Error {
