@@ -4,18 +4,22 @@
 //! Nothing here rests on being the only one, or on what was seen a moment ago: every change is a compare-and-set in Redis, and whoever
 //! loses one looks again. `turn` may be cut off at any point.
 
+mod look;
+
 use std::sync::Arc;
 
-use tally_read_model::{Applied, BuildId, Look, Role, Started, State, Switched, Unit};
+use tally_read_model::{Applied, BuildId, Role, Started, State, Unit};
 
 use crate::Recorded;
 use crate::alarm::Alarm;
 use crate::loss::{Kind, Loss};
 use crate::metrics::METRICS;
-use crate::plan::{self, Generation, Plan};
+use crate::plan::{self, Plan};
 use crate::retry::Failure;
 use crate::step::{Lost, Stepped, Stepper};
-use crate::stores::{At, Log};
+use crate::stores::At;
+
+pub(crate) use look::log_is_as_seen;
 
 /// How many buckets of the index are looked through for losses at once.
 const BUCKETS_PER_SCRUB: u32 = 64;
@@ -286,151 +290,6 @@ impl Work {
         self.surroundings.random().max(1)
     }
 
-    /// Looks, and does what takes no folding: begins builds, follows the plan's switches. None where it has to look again.
-    async fn look(&mut self) -> Result<Option<Seen>, Failure> {
-        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
-        let look = views.look(unit).await?;
-        let plan = match plan::read(&*views, unit.projection).await? {
-            Some(plan) => plan,
-            None => self.begin_plan().await?,
-        };
-        let Some(live) = look.live_state() else {
-            self.make_anew(&look, &plan, false).await?;
-            return Ok(None);
-        };
-        if live.0.generation != plan.live.number {
-            return self.follow_plan(&look, &plan, live).await;
-        }
-        // What another version made is looked after by whoever has that version.
-        if live.1.version == self.stepper.fold.version() && self.check(&look, &plan, live).await?.is_none() {
-            return Ok(None);
-        }
-        if !self.begin_building(&look, &plan).await? {
-            return Ok(None);
-        }
-        let repairs = match look.in_role(Role::Repair).filter(|(build, _)| build.generation == live.0.generation) {
-            Some((_, state)) => log_is_as_seen(&*self.stepper.log, &state).await?,
-            None => false,
-        };
-        for (role, is_wanted) in
-            [(Role::Kept, plan.kept.is_some()), (Role::Building, plan.building.is_some()), (Role::Repair, repairs)]
-        {
-            if look.roles.contains_key(&role) && !is_wanted {
-                views.drop_role(unit, role).await?;
-                return Ok(None);
-            }
-        }
-        let others = [Role::Building, Role::Repair].into_iter();
-        let others = others.filter_map(|role| look.in_role(role).map(|(build, state)| (role, build, state))).collect();
-        Ok(Some(Seen { plan, live, others, unused: look.unused().collect() }))
-    }
-
-    /// There is no plan: nothing was ever projected, or the shard with the plans was emptied. Then the other shards know.
-    async fn begin_plan(&self) -> Result<Plan, Failure> {
-        let (views, unit, version) = (&*self.stepper.views, self.unit(), self.stepper.fold.version());
-        let mut known: Option<Generation> = None;
-        for shard in 0..views.shards() {
-            if let Some((build, state)) = views.look(Unit { shard, ..unit }).await?.live_state() {
-                let generation = Generation { number: build.generation, version: state.version };
-                known = known.into_iter().chain([generation]).max_by_key(|generation| generation.number);
-            }
-        }
-        let plan = known.map_or_else(|| Plan::first(version), Plan::of);
-        plan::begin(views, unit.projection, &plan).await
-    }
-
-    /// There is no live build, or none that is of use: makes one, which is read as soon as it has come to where the log ends now.
-    async fn make_anew(&mut self, look: &Look, plan: &Plan, is_noted: bool) -> Result<(), Failure> {
-        let version = self.stepper.fold.version();
-        if version < plan.live.version {
-            return Err(Failure::Passing(
-                "the views are lost, and a later version of the program has to make them again".to_owned(),
-            ));
-        }
-        let head = self.stepper.log.head().await?;
-        if look.roles.contains_key(&Role::Repair) {
-            self.stepper.views.drop_role(self.unit(), Role::Repair).await?;
-        }
-        let was_there = look.live.is_some() || !look.builds.is_empty() || self.furthest.is_some();
-        let repair = if was_there { self.fresh() } else { 0 };
-        let build = BuildId { generation: plan.live.number, repair };
-        let state = State { complete_from: head, ..State::new(version) };
-        let started = self.stepper.views.start_build(self.unit(), look.live, build, &state, None).await?;
-        if started == Started::Done && !is_noted && (was_there || self.anything_in_other_shards().await?) {
-            self.note(Kind::Emptied, self.furthest.map_or(0, |(_, position)| position)).await?;
-        }
-        self.furthest = None;
-        Ok(())
-    }
-
-    /// Whether another shard has come further than its beginning: then this one had, too.
-    async fn anything_in_other_shards(&self) -> Result<bool, Failure> {
-        let (views, unit) = (&*self.stepper.views, self.unit());
-        for shard in (0..views.shards()).filter(|shard| *shard != unit.shard) {
-            let live = views.look(Unit { shard, ..unit }).await?.live_state();
-            if live.is_some_and(|(_, state)| state.position > 0) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The plan has another generation as the live one: a rebuild was promoted, or rolled back.
-    async fn follow_plan(&mut self, look: &Look, plan: &Plan, live: (BuildId, State)) -> Result<Option<Seen>, Failure> {
-        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
-        let of_plan = |role| look.in_role(role).filter(|(build, _)| build.generation == plan.live.number);
-        if let Some((build, state)) = of_plan(Role::Building)
-            && log_is_as_seen(&*self.stepper.log, &state).await?
-        {
-            let keep = plan.kept.as_ref().is_some_and(|kept| kept.generation.number == live.0.generation);
-            if views.switch(unit, (live.0, build), keep, false).await? == Switched::Behind {
-                // It was ahead when the plan was made. A few events more.
-                return Ok(Some(Seen {
-                    plan: plan.clone(),
-                    live,
-                    others: vec![(Role::Building, build, state)],
-                    unused: Vec::new(),
-                })
-                .filter(|_| state.version == self.stepper.fold.version()));
-            }
-        } else if let Some((build, state)) = of_plan(Role::Kept)
-            && log_is_as_seen(&*self.stepper.log, &state).await?
-        {
-            views.switch(unit, (live.0, build), false, true).await?;
-        } else {
-            self.make_anew(look, plan, false).await?;
-        }
-        self.furthest = None;
-        Ok(None)
-    }
-
-    /// Whether the live build is what it was, and the log what it saw. What is not is dealt with; None where it has to look again.
-    async fn check(
-        &mut self,
-        look: &Look,
-        plan: &Plan,
-        (build, state): (BuildId, State),
-    ) -> Result<Option<(BuildId, State)>, Failure> {
-        if let Some((before, furthest)) = self.furthest
-            && before == build
-            && state.position < furthest
-        {
-            let behind = State { fresh_from: state.fresh_from.max(furthest), ..state };
-            if self.edit(build, (&state, &behind)).await? {
-                self.furthest = Some((build, state.position));
-                self.note(Kind::WritesLost, furthest).await?;
-            }
-            return Ok(None);
-        }
-        if !log_is_as_seen(&*self.stepper.log, &state).await? {
-            self.note(Kind::LogWentBack, state.position).await?;
-            self.make_anew(look, plan, true).await?;
-            return Ok(None);
-        }
-        self.furthest = Some((build, state.position));
-        Ok(Some((build, state)))
-    }
-
     /// Where there seems to be nothing to do: that the log really ends where the live build stands.
     pub(crate) async fn check_end(&self) -> Result<(), Failure> {
         let Some(seen) = &self.seen else { return Ok(()) };
@@ -440,30 +299,6 @@ impl Work {
             return Err(Alarm::Hole { expected: position + 1 }.into());
         }
         Ok(())
-    }
-
-    /// Begins the build that the plan asks for; false where it has to look again.
-    async fn begin_building(&mut self, look: &Look, plan: &Plan) -> Result<bool, Failure> {
-        let Some(building) = &plan.building else { return Ok(true) };
-        let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
-        let version = self.stepper.fold.version();
-        match look.in_role(Role::Building) {
-            Some((build, state))
-                if build.generation == building.generation.number
-                    && log_is_as_seen(&*self.stepper.log, &state).await? =>
-            {
-                return Ok(true);
-            }
-            _ if look.roles.contains_key(&Role::Building) => views.drop_role(unit, Role::Building).await?,
-            _ if building.generation.version != version => return Ok(true),
-            _ => {
-                let number = building.generation.number;
-                let taken = look.builds.keys().any(|build| build.generation == number);
-                let build = BuildId { generation: number, repair: if taken { self.fresh() } else { 0 } };
-                views.start_build(unit, look.live, build, &State::new(version), Some(Role::Building)).await?;
-            }
-        }
-        Ok(false)
     }
 
     /// Notes a loss: in the log of the process, and beside the plan for ListProjections.
@@ -509,18 +344,5 @@ impl Work {
     /// Removes builds that nobody uses any more.
     pub(crate) fn unused(&mut self) -> Vec<BuildId> {
         self.seen.as_mut().map(|seen| std::mem::take(&mut seen.unused)).unwrap_or_default()
-    }
-}
-
-/// Whether the log still has the event at which the views stand.
-pub(crate) async fn log_is_as_seen(log: &dyn Log, state: &State) -> Result<bool, Failure> {
-    if state.position == 0 {
-        return Ok(true);
-    }
-    match log.event_at(state.position).await? {
-        Some(event) => Ok(event.fingerprint == state.last_event),
-        // A hole is an alarm; an end is a log that went back.
-        None if log.head().await? >= state.position => Err(Alarm::Hole { expected: state.position }.into()),
-        None => Ok(false),
     }
 }
