@@ -1,5 +1,7 @@
 //! What the projector counts: how far each projection is behind, what its batches take, and how it is.
 
+mod ownership;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -14,11 +16,16 @@ use prometheus::{
 use tally_read_model::Unit;
 use time::OffsetDateTime;
 
-use crate::status::State;
+use crate::loss::Kind;
+use crate::metrics::ownership::Ownership;
+use crate::projections;
+use crate::status::{Part, State};
 
 /// Seconds that it takes to apply a batch.
 const APPLY_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
 const SHARDED: [&str; 2] = ["projection", "shard"];
+/// The label of what belongs to no shard: for Prometheus, none.
+const NO_SHARD: &str = "";
 /// The states that a projection can be in, as their label says it.
 const STATES: [&str; 6] = ["starting", "following", "waiting", "halted", "paused", "recovering"];
 
@@ -36,12 +43,32 @@ pub(crate) struct Metrics {
     states: IntGaugeVec,
     losses: IntCounterVec,
     parked: IntGaugeVec,
+    digest_mismatches: IntGaugeVec,
+    digest_checks: IntCounterVec,
+    ownership: Ownership,
 }
 
 impl Metrics {
     fn register() -> prometheus::Result<Self> {
         let progress = Progress::new()?;
         prometheus::register(Box::new(progress.clone()))?;
+        let losses = register_int_counter_vec!(
+            "tally_projection_losses_total",
+            "Times that views were found lost or damaged and were made again, by what happened.",
+            &["projection", "kind"]
+        )?;
+        let digest_checks = register_int_counter_vec!(
+            "tally_projection_digest_checks_total",
+            "Ranges of positions of which it was checked that what was applied is what the log holds.",
+            &["projection"]
+        )?;
+        // There from the start: what happens for the first time is an increase then, and not a series that begins.
+        for fold in projections::all() {
+            digest_checks.with_label_values(&[fold.name()]);
+            for kind in Kind::ALL {
+                losses.with_label_values(&[fold.name(), kind.name()]);
+            }
+        }
         Ok(Self {
             progress,
             batch_events: register_histogram_vec!(
@@ -66,11 +93,14 @@ impl Metrics {
                 "Times that a projection had to try again because a store was away.",
                 &["projection"]
             )?,
-            losses: register_int_counter_vec!(
-                "tally_projection_losses_total",
-                "Times that views were found lost or damaged and were made again, by what happened.",
-                &["projection", "kind"]
+            losses,
+            digest_checks,
+            digest_mismatches: register_int_gauge_vec!(
+                "tally_projection_digest_mismatches",
+                "Ranges of positions in which something other was applied than the log holds.",
+                &SHARDED
             )?,
+            ownership: Ownership::register()?,
             parked: register_int_gauge_vec!(
                 "tally_projection_parked_events",
                 "Events that could not be projected and wait for somebody to retry them.",
@@ -79,7 +109,7 @@ impl Metrics {
             states: register_int_gauge_vec!(
                 "tally_projection_state",
                 "1 for the state that a projection (or the reading of the log) is in, 0 for the others.",
-                &["projection", "state"]
+                &["projection", "shard", "state"]
             )?,
         })
     }
@@ -114,13 +144,39 @@ impl Metrics {
         self.retries.with_label_values(&[projection]).inc();
     }
 
+    /// This projector works at it from now on, and tells of it.
+    pub(crate) fn taken(&self, unit: Unit) {
+        self.ownership.taken(unit.projection);
+        let shard = unit.shard.to_string();
+        self.digest_mismatches.with_label_values(&[unit.projection, &shard]);
+        self.parked.with_label_values(&[unit.projection, &shard]);
+    }
+
     /// Another projector works at it from now on, and tells of it.
-    pub(crate) fn forget(&self, part: &str, unit: Unit) {
+    pub(crate) fn given_up(&self, unit: Unit) {
+        self.ownership.given_up(unit.projection);
+        let shard = unit.shard.to_string();
+        let labels = [unit.projection, shard.as_str()];
+        // What was never set needs no forgetting.
         for state in STATES {
-            // One that was never set needs no forgetting.
-            let _ = self.states.remove_label_values(&[part, state]);
+            let _ = self.states.remove_label_values(&[unit.projection, &shard, state]);
+        }
+        for gauge in [&self.generation, &self.parked, &self.digest_mismatches] {
+            let _ = gauge.remove_label_values(&labels);
         }
         self.progress.forget(unit);
+    }
+
+    /// So many units are this projector's, of so many.
+    pub(crate) fn shared_out(&self, owned: usize, units: usize) {
+        self.ownership.shared_out(owned, units);
+    }
+
+    /// A range of positions was held against the log. Of so many of the unit it is known now that they differ.
+    pub(crate) fn digest_checked(&self, unit: Unit, differing: usize) {
+        self.digest_checks.with_label_values(&[unit.projection]).inc();
+        let differing = i64::try_from(differing).unwrap_or(i64::MAX);
+        self.digest_mismatches.with_label_values(&[unit.projection, &unit.shard.to_string()]).set(differing);
     }
 
     /// Something of a projection's views was lost.
@@ -135,9 +191,13 @@ impl Metrics {
     }
 
     /// It is in this state now.
-    pub(crate) fn state(&self, projection: &str, state: &State) {
+    pub(crate) fn state(&self, part: Part, state: &State) {
+        let (name, shard) = match part {
+            Part::Unit(Unit { projection, shard }) => (projection.to_owned(), shard.to_string()),
+            Part::Log | Part::LineEvents | Part::Leases => (part.to_string(), NO_SHARD.to_owned()),
+        };
         // There from the start.
-        self.retries.with_label_values(&[projection]);
+        self.retries.with_label_values(&[name.as_str()]);
         let now = match state {
             State::Starting => STATES[0],
             State::Following => STATES[1],
@@ -147,7 +207,7 @@ impl Metrics {
             State::Recovering => STATES[5],
         };
         for state in STATES {
-            self.states.with_label_values(&[projection, state]).set(i64::from(state == now));
+            self.states.with_label_values(&[name.as_str(), &shard, state]).set(i64::from(state == now));
         }
     }
 }

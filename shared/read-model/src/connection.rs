@@ -17,10 +17,10 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
-    ScriptInvocation, ServerErrorKind, cmd,
+    ScriptInvocation, ServerErrorKind, TlsCertificates, cmd,
 };
 
-use crate::Error;
+use crate::{Error, certificates};
 use crate::metrics::METRICS;
 
 /// How long Redis may take.
@@ -52,12 +52,18 @@ impl Default for Options {
 
 /// Where Redis is: one server, or some servers of a Redis Cluster, which lead to the others.
 #[derive(Clone)]
-pub(crate) struct Servers(Arc<[Client]>);
+pub(crate) struct Servers {
+    clients: Arc<[Client]>,
+    /// For TLS: for `rediss://` alone.
+    certificates: Option<TlsCertificates>,
+}
 
 impl Servers {
-    /// Parses the addresses; connects to nothing. `redis://[user]:[password]@host:port/[db]`, and further `,host:port` of the same cluster.
+    /// Parses the addresses; connects to nothing. `redis://[user]:[password]@host:port/[db]`, and further `,host:port` of the same cluster;
+    /// `rediss://` with TLS, and then behind it all what [`certificates::parse`] knows.
     pub(crate) fn parse(redis_url: &str) -> Result<Self, Error> {
-        let (first, others) = redis_url.split_once(',').unwrap_or((redis_url, ""));
+        let (addresses, certificates) = certificates::parse(redis_url)?;
+        let (first, others) = addresses.split_once(',').unwrap_or((&addresses, ""));
         let mut urls = vec![first.to_owned()];
         let (scheme, rest) = first.split_once("://").unwrap_or_default();
         let before_host = rest.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
@@ -67,29 +73,34 @@ impl Servers {
         let clients = urls.into_iter().map(|url| {
             // Without this Nagle's algorithm holds back a small command until the one before it is acknowledged.
             let tcp = TcpSettings::default().set_nodelay(true);
-            url.into_connection_info().and_then(|info| Client::open(info.set_tcp_settings(tcp)))
+            let info = url.into_connection_info()?.set_tcp_settings(tcp);
+            match &certificates {
+                Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+                None => Client::open(info),
+            }
         });
         let clients: Result<Vec<_>, RedisError> = clients.collect();
-        clients.map(|clients| Self(clients.into())).map_err(|_| {
+        clients.map(|clients| Self { clients: clients.into(), certificates }).map_err(|_| {
             Error::Settings("the Redis URL is not one; expected redis://[user]:[password]@host:port/[db][,host:port…]")
         })
     }
 
     /// One after the other, from the first on.
     pub(crate) fn client(&self, number: usize) -> &Client {
-        &self.0[number % self.0.len()]
+        &self.clients[number % self.clients.len()]
     }
 
     fn info(&self) -> Vec<ConnectionInfo> {
-        self.0.iter().map(|client| client.get_connection_info().clone()).collect()
+        self.clients.iter().map(|client| client.get_connection_info().clone()).collect()
     }
 
     async fn connect(&self, limits: &Limits) -> Result<Live, RedisError> {
         let mut failed = None;
-        for client in self.0.iter() {
+        for client in self.clients.iter() {
             match client.get_multiplexed_async_connection_with_config(&limits.one).await {
                 Ok(connection) if is_of_cluster(&mut connection.clone()).await => {
-                    return limits.cluster(self.info()).await.map(|connection| Live::Cluster(Box::new(connection)));
+                    let cluster = limits.cluster(self.info(), self.certificates.clone()).await;
+                    return cluster.map(|connection| Live::Cluster(Box::new(connection)));
                 }
                 Ok(connection) => return Ok(Live::One(connection)),
                 Err(error) => failed = Some(error),
@@ -114,8 +125,16 @@ struct Limits {
 }
 
 impl Limits {
-    async fn cluster(&self, servers: Vec<ConnectionInfo>) -> Result<ClusterConnection, RedisError> {
-        let client = ClusterClient::builder(servers)
+    async fn cluster(
+        &self,
+        servers: Vec<ConnectionInfo>,
+        certificates: Option<TlsCertificates>,
+    ) -> Result<ClusterConnection, RedisError> {
+        let mut builder = ClusterClient::builder(servers);
+        if let Some(certificates) = certificates {
+            builder = builder.certs(certificates);
+        }
+        let client = builder
             .connection_timeout(self.connection_timeout)
             .response_timeout(self.response_timeout)
             .retries(CLUSTER_RETRIES)

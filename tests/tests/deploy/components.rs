@@ -1,4 +1,4 @@
-//! The components that an overlay may add: KEDA, the Prometheus operator, mutual TLS.
+//! The components that an overlay may add: KEDA, the Prometheus operator, mutual TLS; and all of them with a Redis Cluster beside.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -18,14 +18,14 @@ static WITH_ALL: LazyLock<Option<Overlay>> = LazyLock::new(|| {
     std::fs::create_dir_all(&folder).unwrap();
     let up = std::iter::repeat_n("..", folder.components().count() - 1).collect::<Vec<_>>().join("/");
     let kubernetes = format!("{up}{}", root().join("deploy/kubernetes").display());
-    let components =
-        ["keda", "mutual-tls", "prometheus-operator"].map(|name| format!("  - {kubernetes}/components/{name}\n"));
+    let components = ["keda", "mutual-tls", "prometheus-operator", "redis-cluster"]
+        .map(|name| format!("  - {kubernetes}/components/{name}\n"));
     let text = format!("resources:\n  - {kubernetes}/overlays/prod\ncomponents:\n{}", components.concat());
     std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
     Some(render(&folder, "prod with components"))
 });
 
-fn with_all() -> Option<&'static Overlay> {
+pub(super) fn with_all() -> Option<&'static Overlay> {
     WITH_ALL.as_ref()
 }
 
@@ -58,7 +58,8 @@ fn keda_scales_the_projector_by_its_lag_and_nobody_else_does() {
     let Some(overlay) = with_all() else { return };
     let scaled = &overlay.find("ScaledObject", "projector").unwrap()["spec"];
     assert_eq!(scaled["scaleTargetRef"]["name"], "projector");
-    assert_eq!(scaled["minReplicaCount"], 1, "with none the views would stand still");
+    assert_eq!(scaled["minReplicaCount"], 2, "with none the views would stand still, with one they would for seconds");
+    assert!(scaled["maxReplicaCount"].as_u64().is_some_and(|count| count > 2));
     let query = text(&scaled["triggers"][0]["metadata"]["query"]);
     assert!(query.contains("tally_projection_lag_seconds"), "{query}");
     let projector = &overlay.find("Deployment", "projector").unwrap()["spec"];
