@@ -104,6 +104,7 @@ async fn lag_grows_while_redis_is_away_and_readiness_is_there_over_http() {
     let client = tally.client();
     tally.stocked("b1", "LAMP", 10).await;
     client.get_stock("LAMP", &ReadAfter::position(2)).await.unwrap();
+    until_ready(&tally.projector, true).await;
     assert_eq!(operations_get(&tally.projector, "/readyz").await.0, 200);
     tally.servers().redis().kill().await.unwrap();
     client.allocate("o1", "LAMP", 1).await.unwrap();
@@ -147,6 +148,8 @@ async fn what_was_applied_is_held_against_the_log_all_the_time() {
     let log = std::fs::read_to_string(tally.projector.log()).unwrap();
     assert_eq!(log.lines().filter(|line| line.contains("not what the log holds") && line.contains("\"stock\"")).count(), 1);
 
+    // What this process has in memory is what was applied.
+    tally.projector.kill_and_start_again().await;
     let (status, said) = tally.rebuild("stock").await;
     assert!(status.success(), "{said}");
     eventually("and over when the views are made anew", async || (mismatches("stock").await == 0.0).then_some(())).await;
@@ -163,15 +166,20 @@ async fn who_works_at_what_is_counted() {
         (shares == [PROJECTIONS / 2.0; 2]).then_some(())
     })
     .await;
-    let samples = Samples::of(&tally.projector).await;
+    // What it gave up it tells nothing of any more.
+    let samples = eventually("it tells of what is its own", async || {
+        let samples = Samples::of(&tally.projector).await;
+        let told = |metric: &str| samples.text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).count();
+        let metrics = ["digest_mismatches", "parked_events", "generation", "position"];
+        let counts = metrics.map(|metric| told(&format!("tally_projection_{metric}")) as f64);
+        (counts == [PROJECTIONS / 2.0; 4]).then_some(samples)
+    })
+    .await;
     assert_eq!(samples.sum("tally_projection_units", &[]), PROJECTIONS);
     let changes = |change: &str| samples.sum("tally_projection_ownership_changes_total", &[change]);
-    assert_eq!((changes("taken"), changes("given_up")), (PROJECTIONS, PROJECTIONS / 2.0));
-    // What it gave up it tells nothing of any more.
-    for metric in ["tally_projection_digest_mismatches", "tally_projection_parked_events", "tally_projection_generation"] {
-        let told = samples.text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).count();
-        assert_eq!(told as f64, PROJECTIONS / 2.0, "{metric}");
-    }
+    // More where the machine was so busy that a lease ran out.
+    assert!(changes("given_up") >= PROJECTIONS / 2.0);
+    assert_eq!(changes("taken") - changes("given_up"), PROJECTIONS / 2.0);
     other.kill().await;
     eventually("who is left has all again", async || (owned(&tally.projector).await == PROJECTIONS).then_some(())).await;
 }

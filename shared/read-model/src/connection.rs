@@ -6,8 +6,9 @@
 //!
 //! Whether a server is one of a Redis Cluster it says itself, so the same settings work with both.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -202,6 +203,9 @@ struct Inner {
     servers: Servers,
     limits: Limits,
     current: Mutex<Attempt>,
+    began: Instant,
+    /// When a server answered last, in milliseconds since `began`.
+    answered_ms: AtomicU64,
 }
 
 impl Connection {
@@ -212,7 +216,7 @@ impl Connection {
             .set_pipeline_buffer_size(options.commands_queued_max);
         let limits = Limits { one, connection_timeout: options.connection_timeout, response_timeout };
         let current = Mutex::new(attempt(servers.clone(), limits.clone()));
-        Self(Arc::new(Inner { servers, limits, current }))
+        Self(Arc::new(Inner { servers, limits, current, began: Instant::now(), answered_ms: AtomicU64::new(0) }))
     }
 
     /// Runs what may be run twice: it is tried again once where the connection turns out to have died since its last use.
@@ -232,17 +236,40 @@ impl Connection {
     async fn send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, RedisError> {
         let attempt = self.0.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let outcome = match attempt.clone().await {
-            Ok(mut live) => match request.over(&mut live).await {
-                Err(error) if !live.is_over(&error) => return Err(error),
-                outcome => outcome,
-            },
+            Ok(mut live) => {
+                let sent_ms = self.now_ms();
+                match request.over(&mut live).await {
+                    Err(error) if !live.is_over(&error) && !self.is_stuck(&error, sent_ms) => return Err(error),
+                    outcome => outcome,
+                }
+            }
             Err(error) => Err(error),
         };
-        if outcome.is_err() {
-            METRICS.failed.inc();
-            self.forget(&attempt);
+        match &outcome {
+            Ok(_) => {
+                self.0.answered_ms.fetch_max(self.now_ms(), Ordering::Relaxed);
+            }
+            Err(_) => {
+                METRICS.failed.inc();
+                self.forget(&attempt);
+            }
         }
         outcome
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether nobody at all was answered since this was sent. redis's connection to a cluster may wait for itself for ever when a node dies under
+    /// load (as of 1.8.1: its refresh of the slots waits for a lock whose next holder is polled only after the refresh). Time-outs alone say only that
+    /// a node is away, and its replica will take over; the others are not to suffer for that.
+    fn is_stuck(&self, error: &RedisError, sent_ms: u64) -> bool {
+        if !error.is_timeout() {
+            self.0.answered_ms.fetch_max(self.now_ms(), Ordering::Relaxed);
+            return false;
+        }
+        self.0.answered_ms.load(Ordering::Relaxed) < sent_ms
     }
 
     /// A time-out counts too: nothing else tells that the server at the other end is gone when the network no longer says so.

@@ -12,7 +12,7 @@ use super::{Folder, borrowed};
 
 /// What a server shows that this authority vouches for.
 fn server(authority: &Authority) -> Tls {
-    let Pem { certificate, key } = authority.server();
+    let Pem { certificate, key } = authority.peer();
     Tls { certificate, key, authority: authority.pem() }
 }
 
@@ -136,7 +136,8 @@ async fn a_certificate_that_is_half_or_away_ends_the_start_by_name() {
         ("redis://localhost:1/?sslrootcert=Cargo.toml", "only rediss://"),
     ] {
         let launch = launch("query-service", "serve", "postgres://localhost:1/none", url);
-        let (status, said) = run_to_end(&launch, folder.path("refused.log").as_ref()).await.unwrap();
+        let log = folder.path(&format!("{}.log", uuid::Uuid::new_v4().simple()));
+        let (status, said) = run_to_end(&launch, log.as_ref()).await.unwrap();
         assert!(!status.success() && said.contains(named), "{url}: {said}");
     }
 }
