@@ -1,5 +1,6 @@
 //! What the projector counts: how far each projection is behind, what its batches take, and how it is.
 
+mod arrivals;
 mod ownership;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use tally_read_model::Unit;
 use time::OffsetDateTime;
 
 use crate::loss::Kind;
+use crate::metrics::arrivals::Arrivals;
 use crate::metrics::ownership::Ownership;
 use crate::projections;
 use crate::status::{Part, State};
@@ -119,6 +121,11 @@ impl Metrics {
         self.progress.0.head.store(position, Ordering::Relaxed);
     }
 
+    /// Events arrived at the end of the log: the last of them, and when the first was recorded.
+    pub(crate) fn arrived(&self, last: u64, first_recorded_at: OffsetDateTime) {
+        self.progress.arrived(last, first_recorded_at.into());
+    }
+
     /// A batch was read: its first event is the oldest that the projection has not got to.
     pub(crate) fn read(&self, projection: &'static str, shard: u16, oldest: OffsetDateTime) {
         self.progress.at(projection, shard, |place| place.oldest = Some(oldest.into()));
@@ -219,6 +226,7 @@ struct Progress(std::sync::Arc<Known>);
 struct Known {
     head: AtomicU64,
     places: Mutex<BTreeMap<(&'static str, u16), Place>>,
+    arrivals: Mutex<Arrivals>,
     position: IntGaugeVec,
     log_head: prometheus::IntGauge,
     lag_events: IntGaugeVec,
@@ -238,6 +246,7 @@ impl Progress {
         Ok(Self(std::sync::Arc::new(Known {
             head: AtomicU64::new(0),
             places: Mutex::default(),
+            arrivals: Mutex::default(),
             position: IntGaugeVec::new(
                 opts("tally_projection_position", "The position up to which a projection has applied the log."),
                 &SHARDED,
@@ -271,6 +280,13 @@ impl Progress {
         let _ = self.0.lag_seconds.remove_label_values(&labels);
     }
 
+    fn arrived(&self, last: u64, first_recorded_at: SystemTime) {
+        let places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = places.values().map(|place| place.position).min().unwrap_or(0);
+        drop(places);
+        self.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner).arrived(last, first_recorded_at, applied);
+    }
+
     fn at(&self, projection: &'static str, shard: u16, change: impl FnOnce(&mut Place)) {
         let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
         change(places.entry((projection, shard)).or_default());
@@ -296,8 +312,10 @@ impl Collector for Progress {
             let shard = shard.to_string();
             let labels = [*projection, &shard];
             let behind = head.saturating_sub(place.position);
+            // While Redis is away nothing is read for the projection, and what has arrived at the end of the log tells.
+            let arrivals = || known.arrivals.lock().unwrap_or_else(PoisonError::into_inner).oldest_after(place.position);
             // The database's clock may be ahead of ours.
-            let age = place.oldest.filter(|_| behind > 0).and_then(|oldest| oldest.elapsed().ok());
+            let age = place.oldest.or_else(arrivals).filter(|_| behind > 0).and_then(|oldest| oldest.elapsed().ok());
             known.position.with_label_values(&labels).set(signed(place.position));
             known.lag_events.with_label_values(&labels).set(signed(behind));
             known.lag_seconds.with_label_values(&labels).set(age.unwrap_or_default().as_secs_f64());
