@@ -131,10 +131,7 @@ impl Audit {
     }
 
     /// The next range of those that are complete.
-    async fn old_claims(
-        &mut self,
-        states: &[(Unit, BuildId, State)],
-    ) -> Result<BTreeMap<u64, Vec<Claim>>, Failure> {
+    async fn old_claims(&mut self, states: &[(Unit, BuildId, State)]) -> Result<BTreeMap<u64, Vec<Claim>>, Failure> {
         let complete = states.iter().map(|(.., state)| range_of(state.position)).max().unwrap_or(0);
         let range = if self.next_range < complete { self.next_range } else { 0 };
         self.next_range = range + 1;
@@ -190,7 +187,8 @@ impl Audit {
                         Concern::View(key) => Some(shard_of(&key, shards)),
                         Concern::AnyView(_) => None,
                     };
-                    let of_projection = Unit { projection: fold.name(), shard: 0 }..=Unit { projection: fold.name(), shard: u16::MAX };
+                    let of_projection =
+                        Unit { projection: fold.name(), shard: 0 }..=Unit { projection: fold.name(), shard: u16::MAX };
                     for (unit, until) in until.range(of_projection) {
                         if event.position <= *until && concerned.is_none_or(|shard| shard == unit.shard) {
                             let digest = digests.entry(*unit).or_insert(0);
@@ -219,7 +217,13 @@ impl Audit {
             differing.remove(&range);
         } else if differing.insert(range) {
             let (from, to) = (range * RANGE + 1, claim.until);
-            tracing::error!(projection = unit.projection, shard = unit.shard, from, to, "what was applied is not what the log holds");
+            tracing::error!(
+                projection = unit.projection,
+                shard = unit.shard,
+                from,
+                to,
+                "what was applied is not what the log holds"
+            );
         }
         METRICS.digest_checked(unit, differing.len());
         Ok(())

@@ -313,7 +313,8 @@ impl Collector for Progress {
             let labels = [*projection, &shard];
             let behind = head.saturating_sub(place.position);
             // While Redis is away nothing is read for the projection, and what has arrived at the end of the log tells.
-            let arrivals = || known.arrivals.lock().unwrap_or_else(PoisonError::into_inner).oldest_after(place.position);
+            let arrivals =
+                || known.arrivals.lock().unwrap_or_else(PoisonError::into_inner).oldest_after(place.position);
             // The database's clock may be ahead of ours.
             let age = place.oldest.or_else(arrivals).filter(|_| behind > 0).and_then(|oldest| oldest.elapsed().ok());
             known.position.with_label_values(&labels).set(signed(place.position));

@@ -131,7 +131,8 @@ async fn what_was_applied_is_held_against_the_log_all_the_time() {
     tally.stocked("b1", "LAMP", 10).await;
     let receipt = tally.client().allocate("o1", "LAMP", 4).await.unwrap();
     tally.client().get_stock("LAMP", &receipt.seen()).await.unwrap();
-    let checks = async || Samples::of(&tally.projector).await.sum("tally_projection_digest_checks_total", &["\"stock\""]);
+    let checks =
+        async || Samples::of(&tally.projector).await.sum("tally_projection_digest_checks_total", &["\"stock\""]);
     let before = checks().await;
     eventually("it is checked again and again", async || (checks().await > before + 3.0).then_some(())).await;
     let mismatches = async |projection: &str| {
@@ -146,13 +147,17 @@ async fn what_was_applied_is_held_against_the_log_all_the_time() {
     assert_eq!(sqlx::query(forged).execute(&database).await.unwrap().rows_affected(), 1);
     eventually("that is noticed", async || (mismatches("stock").await == 1.0).then_some(())).await;
     let log = std::fs::read_to_string(tally.projector.log()).unwrap();
-    assert_eq!(log.lines().filter(|line| line.contains("not what the log holds") && line.contains("\"stock\"")).count(), 1);
+    assert_eq!(
+        log.lines().filter(|line| line.contains("not what the log holds") && line.contains("\"stock\"")).count(),
+        1
+    );
 
     // What this process has in memory is what was applied.
     tally.projector.kill_and_start_again().await;
     let (status, said) = tally.rebuild("stock").await;
     assert!(status.success(), "{said}");
-    eventually("and over when the views are made anew", async || (mismatches("stock").await == 0.0).then_some(())).await;
+    eventually("and over when the views are made anew", async || (mismatches("stock").await == 0.0).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -181,7 +186,8 @@ async fn who_works_at_what_is_counted() {
     assert!(changes("given_up") >= PROJECTIONS / 2.0);
     assert_eq!(changes("taken") - changes("given_up"), PROJECTIONS / 2.0);
     other.kill().await;
-    eventually("who is left has all again", async || (owned(&tally.projector).await == PROJECTIONS).then_some(())).await;
+    eventually("who is left has all again", async || (owned(&tally.projector).await == PROJECTIONS).then_some(()))
+        .await;
 }
 
 #[tokio::test]

@@ -62,7 +62,10 @@ mod tests {
         assert_eq!(arrivals.oldest_after(0), None);
         arrivals.arrived(10, at(1), 0);
         arrivals.arrived(20, at(2), 0);
-        assert_eq!([0, 9, 10, 19, 20].map(|it| arrivals.oldest_after(it)), [Some(at(1)), Some(at(1)), Some(at(2)), Some(at(2)), None]);
+        assert_eq!(
+            [0, 9, 10, 19, 20].map(|it| arrivals.oldest_after(it)),
+            [Some(at(1)), Some(at(1)), Some(at(2)), Some(at(2)), None]
+        );
         arrivals.arrived(30, at(3), 20);
         assert_eq!(arrivals.oldest_after(0), Some(at(3)), "the others are applied");
     }

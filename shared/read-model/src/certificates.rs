@@ -37,8 +37,7 @@ pub(crate) fn parse(redis_url: &str) -> Result<(String, Option<TlsCertificates>)
     if !is_tls && (authority.is_some() || client_tls.is_some()) {
         return Err(Error::Settings("the Redis URL names certificates, and only rediss:// has a use for them"));
     }
-    let address =
-        if others.is_empty() { address.to_owned() } else { format!("{address}?{}", others.join("&")) };
+    let address = if others.is_empty() { address.to_owned() } else { format!("{address}?{}", others.join("&")) };
     Ok((address, is_tls.then_some(TlsCertificates { client_tls, root_cert: authority })))
 }
 

@@ -21,8 +21,8 @@ use redis::{
     ScriptInvocation, ServerErrorKind, TlsCertificates, cmd,
 };
 
-use crate::{Error, certificates};
 use crate::metrics::METRICS;
+use crate::{Error, certificates};
 
 /// How long Redis may take.
 #[derive(Debug, Clone, Copy)]

@@ -81,8 +81,11 @@ fn edges(overlay: &Overlay, direction: &str, peers: &str, to_other: bool) -> BTr
     let mut edges = BTreeSet::new();
     for policy in overlay.all("NetworkPolicy") {
         for rule in list(&policy["spec"][direction]) {
-            for peer in list(&rule[peers]).filter(|peer| peer["namespaceSelector"].is_null() && peer["ipBlock"].is_null()) {
-                for one in overlay.workloads().iter().filter(|it| selects(&policy["spec"]["podSelector"], it.labels())) {
+            for peer in
+                list(&rule[peers]).filter(|peer| peer["namespaceSelector"].is_null() && peer["ipBlock"].is_null())
+            {
+                for one in overlay.workloads().iter().filter(|it| selects(&policy["spec"]["podSelector"], it.labels()))
+                {
                     for other in overlay.workloads().iter().filter(|it| selects(&peer["podSelector"], it.labels())) {
                         let (from, to) = if to_other { (one, other) } else { (other, one) };
                         for port in list(&rule["ports"]) {

@@ -107,7 +107,8 @@ async fn tally_speaks_tls_with_both_stores_and_trusts_its_authority_alone() {
     for (number, url) in [another, nobody].iter().enumerate() {
         let name = format!("query-{number}.log");
         let reader = start(&folder, "query-service", &database_url, url, &name).await;
-        let refused = RustClient::new(command.address(), reader.address()).get_stock("LAMP", &ReadAfter::nothing()).await;
+        let refused =
+            RustClient::new(command.address(), reader.address()).get_stock("LAMP", &ReadAfter::nothing()).await;
         assert_eq!(refused.unwrap_err().code, Code::Unavailable, "{number}");
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn of(variable: impl Fn(String) -> Result<String, VarError>) -> anyho
             .find_map(|prefix| variable(format!("{prefix}{name}")).ok().filter(|value| !value.trim().is_empty()))
     };
     let file = |name: &str| {
-        let read = |path: String| fs::read(path.trim()).with_context(|| format!("the file that {name} names can't be read"));
+        let read =
+            |path: String| fs::read(path.trim()).with_context(|| format!("the file that {name} names can't be read"));
         value(name).map(read).transpose()
     };
     if !value("ENDPOINT").is_some_and(|endpoint| endpoint.trim().starts_with("https://")) {
@@ -32,7 +33,9 @@ pub(super) fn of(variable: impl Fn(String) -> Result<String, VarError>) -> anyho
     match (file("CLIENT_CERTIFICATE")?, file("CLIENT_KEY")?) {
         (Some(certificate), Some(key)) => tls = tls.identity(Identity::from_pem(certificate, key)),
         (None, None) => {}
-        (Some(_), None) | (None, Some(_)) => bail!("of a client's certificate and key there is one, and both are needed"),
+        (Some(_), None) | (None, Some(_)) => {
+            bail!("of a client's certificate and key there is one, and both are needed")
+        }
     }
     Ok(Some(tls))
 }
