@@ -154,6 +154,10 @@ async fn what_was_applied_is_held_against_the_log_all_the_time() {
 
     // What this process has in memory is what was applied.
     tally.projector.kill_and_start_again().await;
+    eventually("it works at its units again", async || {
+        Samples::of(&tally.projector).await.text.contains("tally_projection_digest_mismatches{").then_some(())
+    })
+    .await;
     let (status, said) = tally.rebuild("stock").await;
     assert!(status.success(), "{said}");
     eventually("and over when the views are made anew", async || (mismatches("stock").await == 0.0).then_some(()))
