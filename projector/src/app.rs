@@ -46,6 +46,7 @@ impl App {
         let readiness = Readiness::default();
         let mut engine = engine(common, &args.projecting, Status::new(readiness.clone())).await?;
         engine.line_events_kept_max = Some(args.line_events_kept_max);
+        engine.verify_every = Some(Duration::from_millis(args.verify_interval_ms));
         if let Ok(Err(error @ tally_read_model::Error::Layout { .. })) =
             timeout(CHECK_WITHIN, engine.model.log_id()).await
         {
@@ -106,6 +107,7 @@ pub(crate) async fn engine(common: &CommonArgs, args: &ProjectingArgs, status: S
         keep: args.keep(),
         log: common.log.clone(),
         line_events_kept_max: None,
+        verify_every: None,
         status,
     })
 }

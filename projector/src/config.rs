@@ -51,7 +51,7 @@ pub(crate) enum Action {
 /// What `serve` is told.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// Address to serve gRPC (health and reflection) on; port 0 takes a free one
+    /// Address to serve gRPC (ProjectionAdminService, health, reflection) on, for operators alone; port 0 takes a free one
     #[arg(long, env = "PROJECTOR_LISTEN", default_value = "127.0.0.1:50053", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
 
@@ -59,6 +59,12 @@ pub struct ServeArgs {
     #[arg(long, env = "LINE_EVENTS_KEPT_MAX", default_value_t = 100_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) line_events_kept_max: u64,
+
+    /// Milliseconds between two checks of what was applied against the log, each of a range of 4096 positions: by turns the newest one, and the
+    /// next on the way through all
+    #[arg(long, env = "PROJECTOR_VERIFY_INTERVAL_MS", default_value_t = 10_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
+    pub(crate) verify_interval_ms: u64,
 
     #[command(flatten)]
     pub(crate) port: PortArgs,
@@ -133,7 +139,8 @@ pub(crate) struct ProjectingArgs {
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: String,
 
-    /// URL of the Redis that holds the read model: redis://[USER]:[PASSWORD]@HOST:PORT/[DB]
+    /// URL of the Redis that holds the read model: redis://[USER]:[PASSWORD]@HOST:PORT/[DB], further nodes of a Redis Cluster behind it as
+    /// ,HOST:PORT; rediss:// for TLS, with ?sslrootcert=FILE for an authority of your own
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) redis_url: String,
 

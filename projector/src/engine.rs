@@ -9,9 +9,11 @@ use tally_read_model::{Bell, ReadModel, Unit, Writer};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::alarm::Alarm;
+use crate::audit::Audit;
 use crate::conduct::Conductor;
 use crate::metrics::METRICS;
 use crate::outward::Outward;
@@ -38,6 +40,8 @@ pub(crate) struct Engine {
     pub(crate) log: String,
     /// About how many of the events that are published stay to be read; None: nothing is published from here.
     pub(crate) line_events_kept_max: Option<u64>,
+    /// How often a part of what was applied is held against the log; None: never from here.
+    pub(crate) verify_every: Option<Duration>,
     pub(crate) status: Status,
 }
 
@@ -98,6 +102,10 @@ impl Engine {
             let task = units.tasks.spawn(outward.run(status, units.engine.limits.retry_max));
             units.names.insert(task.id(), Part::LineEvents);
         }
+        let _audit = units.engine.verify_every.map(|every| {
+            let Engine { store, projections, status, .. } = units.engine.clone();
+            AbortOnDropHandle::new(tokio::spawn(Audit::new(store, writer.clone(), projections, status).run(every)))
+        });
         let mut plans = units.engine.model.subscribe_projectors();
         let status = units.engine.status.clone();
         while !stop.is_cancelled() {
@@ -170,6 +178,8 @@ fn applied(unit: Unit, began: SystemTime, events: &[Arc<Recorded>]) {
 impl Units {
     /// Begins and ends work, so that it is at these units.
     fn work_at(&mut self, owned: BTreeSet<Unit>) {
+        let units = self.engine.projections.len() * usize::from(self.engine.model.shards());
+        METRICS.shared_out(owned.len(), units);
         let gone: Vec<Unit> = self.running.keys().filter(|unit| !owned.contains(unit)).copied().collect();
         for unit in gone {
             if let Some(task) = self.running.remove(&unit) {
@@ -184,6 +194,7 @@ impl Units {
             let Some(fold) = self.engine.projections.iter().find(|fold| fold.name() == unit.projection) else {
                 continue;
             };
+            METRICS.taken(unit);
             self.engine.status.set(Part::Unit(unit), State::Starting);
             let run = self.unit_run(unit, fold);
             let task = self.tasks.spawn(run.run());

@@ -30,6 +30,7 @@ mod work;
 #[cfg(test)]
 mod model;
 
+mod audit;
 mod commands;
 mod engine;
 mod outward;

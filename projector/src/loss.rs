@@ -32,6 +32,10 @@ pub(crate) struct Loss {
 }
 
 impl Kind {
+    /// All that there are.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Emptied, Self::WritesLost, Self::ViewsMissing, Self::Damaged, Self::LogWentBack];
+
     /// For programs; as it is stored.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,8 @@
 //! What the projector counts: how far each projection is behind, what its batches take, and how it is.
 
+mod arrivals;
+mod ownership;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -14,11 +17,17 @@ use prometheus::{
 use tally_read_model::Unit;
 use time::OffsetDateTime;
 
-use crate::status::State;
+use crate::loss::Kind;
+use crate::metrics::arrivals::Arrivals;
+use crate::metrics::ownership::Ownership;
+use crate::projections;
+use crate::status::{Part, State};
 
 /// Seconds that it takes to apply a batch.
 const APPLY_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
 const SHARDED: [&str; 2] = ["projection", "shard"];
+/// The label of what belongs to no shard: for Prometheus, none.
+const NO_SHARD: &str = "";
 /// The states that a projection can be in, as their label says it.
 const STATES: [&str; 6] = ["starting", "following", "waiting", "halted", "paused", "recovering"];
 
@@ -36,12 +45,32 @@ pub(crate) struct Metrics {
     states: IntGaugeVec,
     losses: IntCounterVec,
     parked: IntGaugeVec,
+    digest_mismatches: IntGaugeVec,
+    digest_checks: IntCounterVec,
+    ownership: Ownership,
 }
 
 impl Metrics {
     fn register() -> prometheus::Result<Self> {
         let progress = Progress::new()?;
         prometheus::register(Box::new(progress.clone()))?;
+        let losses = register_int_counter_vec!(
+            "tally_projection_losses_total",
+            "Times that views were found lost or damaged and were made again, by what happened.",
+            &["projection", "kind"]
+        )?;
+        let digest_checks = register_int_counter_vec!(
+            "tally_projection_digest_checks_total",
+            "Ranges of positions of which it was checked that what was applied is what the log holds.",
+            &["projection"]
+        )?;
+        // There from the start: what happens for the first time is an increase then, and not a series that begins.
+        for fold in projections::all() {
+            digest_checks.with_label_values(&[fold.name()]);
+            for kind in Kind::ALL {
+                losses.with_label_values(&[fold.name(), kind.name()]);
+            }
+        }
         Ok(Self {
             progress,
             batch_events: register_histogram_vec!(
@@ -66,11 +95,14 @@ impl Metrics {
                 "Times that a projection had to try again because a store was away.",
                 &["projection"]
             )?,
-            losses: register_int_counter_vec!(
-                "tally_projection_losses_total",
-                "Times that views were found lost or damaged and were made again, by what happened.",
-                &["projection", "kind"]
+            losses,
+            digest_checks,
+            digest_mismatches: register_int_gauge_vec!(
+                "tally_projection_digest_mismatches",
+                "Ranges of positions in which something other was applied than the log holds.",
+                &SHARDED
             )?,
+            ownership: Ownership::register()?,
             parked: register_int_gauge_vec!(
                 "tally_projection_parked_events",
                 "Events that could not be projected and wait for somebody to retry them.",
@@ -79,7 +111,7 @@ impl Metrics {
             states: register_int_gauge_vec!(
                 "tally_projection_state",
                 "1 for the state that a projection (or the reading of the log) is in, 0 for the others.",
-                &["projection", "state"]
+                &["projection", "shard", "state"]
             )?,
         })
     }
@@ -87,6 +119,11 @@ impl Metrics {
     /// The log ends here, as far as is known.
     pub(crate) fn head(&self, position: u64) {
         self.progress.0.head.store(position, Ordering::Relaxed);
+    }
+
+    /// Events arrived at the end of the log: the last of them, and when the first was recorded.
+    pub(crate) fn arrived(&self, last: u64, first_recorded_at: OffsetDateTime) {
+        self.progress.arrived(last, first_recorded_at.into());
     }
 
     /// A batch was read: its first event is the oldest that the projection has not got to.
@@ -114,13 +151,39 @@ impl Metrics {
         self.retries.with_label_values(&[projection]).inc();
     }
 
+    /// This projector works at it from now on, and tells of it.
+    pub(crate) fn taken(&self, unit: Unit) {
+        self.ownership.taken(unit.projection);
+        let shard = unit.shard.to_string();
+        self.digest_mismatches.with_label_values(&[unit.projection, &shard]);
+        self.parked.with_label_values(&[unit.projection, &shard]);
+    }
+
     /// Another projector works at it from now on, and tells of it.
-    pub(crate) fn forget(&self, part: &str, unit: Unit) {
+    pub(crate) fn given_up(&self, unit: Unit) {
+        self.ownership.given_up(unit.projection);
+        let shard = unit.shard.to_string();
+        let labels = [unit.projection, shard.as_str()];
+        // What was never set needs no forgetting.
         for state in STATES {
-            // One that was never set needs no forgetting.
-            let _ = self.states.remove_label_values(&[part, state]);
+            let _ = self.states.remove_label_values(&[unit.projection, &shard, state]);
+        }
+        for gauge in [&self.generation, &self.parked, &self.digest_mismatches] {
+            let _ = gauge.remove_label_values(&labels);
         }
         self.progress.forget(unit);
+    }
+
+    /// So many units are this projector's, of so many.
+    pub(crate) fn shared_out(&self, owned: usize, units: usize) {
+        self.ownership.shared_out(owned, units);
+    }
+
+    /// A range of positions was held against the log. Of so many of the unit it is known now that they differ.
+    pub(crate) fn digest_checked(&self, unit: Unit, differing: usize) {
+        self.digest_checks.with_label_values(&[unit.projection]).inc();
+        let differing = i64::try_from(differing).unwrap_or(i64::MAX);
+        self.digest_mismatches.with_label_values(&[unit.projection, &unit.shard.to_string()]).set(differing);
     }
 
     /// Something of a projection's views was lost.
@@ -135,9 +198,13 @@ impl Metrics {
     }
 
     /// It is in this state now.
-    pub(crate) fn state(&self, projection: &str, state: &State) {
+    pub(crate) fn state(&self, part: Part, state: &State) {
+        let (name, shard) = match part {
+            Part::Unit(Unit { projection, shard }) => (projection.to_owned(), shard.to_string()),
+            Part::Log | Part::LineEvents | Part::Leases => (part.to_string(), NO_SHARD.to_owned()),
+        };
         // There from the start.
-        self.retries.with_label_values(&[projection]);
+        self.retries.with_label_values(&[name.as_str()]);
         let now = match state {
             State::Starting => STATES[0],
             State::Following => STATES[1],
@@ -147,7 +214,7 @@ impl Metrics {
             State::Recovering => STATES[5],
         };
         for state in STATES {
-            self.states.with_label_values(&[projection, state]).set(i64::from(state == now));
+            self.states.with_label_values(&[name.as_str(), &shard, state]).set(i64::from(state == now));
         }
     }
 }
@@ -159,6 +226,7 @@ struct Progress(std::sync::Arc<Known>);
 struct Known {
     head: AtomicU64,
     places: Mutex<BTreeMap<(&'static str, u16), Place>>,
+    arrivals: Mutex<Arrivals>,
     position: IntGaugeVec,
     log_head: prometheus::IntGauge,
     lag_events: IntGaugeVec,
@@ -178,6 +246,7 @@ impl Progress {
         Ok(Self(std::sync::Arc::new(Known {
             head: AtomicU64::new(0),
             places: Mutex::default(),
+            arrivals: Mutex::default(),
             position: IntGaugeVec::new(
                 opts("tally_projection_position", "The position up to which a projection has applied the log."),
                 &SHARDED,
@@ -211,6 +280,13 @@ impl Progress {
         let _ = self.0.lag_seconds.remove_label_values(&labels);
     }
 
+    fn arrived(&self, last: u64, first_recorded_at: SystemTime) {
+        let places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = places.values().map(|place| place.position).min().unwrap_or(0);
+        drop(places);
+        self.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner).arrived(last, first_recorded_at, applied);
+    }
+
     fn at(&self, projection: &'static str, shard: u16, change: impl FnOnce(&mut Place)) {
         let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
         change(places.entry((projection, shard)).or_default());
@@ -236,8 +312,11 @@ impl Collector for Progress {
             let shard = shard.to_string();
             let labels = [*projection, &shard];
             let behind = head.saturating_sub(place.position);
+            // While Redis is away nothing is read for the projection, and what has arrived at the end of the log tells.
+            let arrivals =
+                || known.arrivals.lock().unwrap_or_else(PoisonError::into_inner).oldest_after(place.position);
             // The database's clock may be ahead of ours.
-            let age = place.oldest.filter(|_| behind > 0).and_then(|oldest| oldest.elapsed().ok());
+            let age = place.oldest.or_else(arrivals).filter(|_| behind > 0).and_then(|oldest| oldest.elapsed().ok());
             known.position.with_label_values(&labels).set(signed(place.position));
             known.lag_events.with_label_values(&labels).set(signed(behind));
             known.lag_seconds.with_label_values(&labels).set(age.unwrap_or_default().as_secs_f64());

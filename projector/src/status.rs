@@ -63,7 +63,7 @@ impl Status {
     pub(crate) fn new(readiness: Readiness) -> Self {
         let states = [Part::Log, Part::LineEvents, Part::Leases].map(|part| (part, State::Starting));
         for (part, state) in &states {
-            METRICS.state(&part.to_string(), state);
+            METRICS.state(*part, state);
         }
         Self { states: watch::Sender::new(states.into()), readiness }
     }
@@ -76,6 +76,15 @@ impl Status {
     /// How a part is; none for a unit that is another projector's.
     pub fn of(&self, part: Part) -> Option<State> {
         self.states.borrow().get(&part).cloned()
+    }
+
+    /// The units that this process owns.
+    pub(crate) fn units(&self) -> Vec<Unit> {
+        let unit = |part: &Part| match part {
+            Part::Unit(unit) => Some(*unit),
+            Part::Log | Part::LineEvents | Part::Leases => None,
+        };
+        self.states.borrow().keys().filter_map(unit).collect()
     }
 
     /// Why a part halted, if one did.
@@ -98,7 +107,7 @@ impl Status {
                 return false;
             }
             log(part, &state);
-            METRICS.state(&part.to_string(), &state);
+            METRICS.state(part, &state);
             self.follow(states);
             true
         });
@@ -108,7 +117,7 @@ impl Status {
     pub(crate) fn forget(&self, unit: Unit) {
         self.states.send_if_modified(|states| {
             let was_known = states.remove(&Part::Unit(unit)).is_some();
-            METRICS.forget(&Part::Unit(unit).to_string(), unit);
+            METRICS.given_up(unit);
             self.follow(states);
             was_known
         });

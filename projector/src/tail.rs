@@ -191,6 +191,7 @@ impl Tail {
 
     fn push(&self, events: Vec<Arc<Recorded>>) {
         let Some(last) = events.last().map(|event| event.position) else { return };
+        METRICS.arrived(last, events[0].recorded_at);
         let mut window = self.lock();
         window.extend(events);
         let surplus = window.len().saturating_sub(self.limits.window_events_max);

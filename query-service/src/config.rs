@@ -38,7 +38,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub(crate) port: PortArgs,
 
-    /// URL of the Redis that holds the read model: redis://[USER]:[PASSWORD]@HOST:PORT/[DB]
+    /// URL of the Redis that holds the read model: redis://[USER]:[PASSWORD]@HOST:PORT/[DB], further nodes of a Redis Cluster behind it as
+    /// ,HOST:PORT; rediss:// for TLS, with ?sslrootcert=FILE for an authority of your own
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) redis_url: String,
 

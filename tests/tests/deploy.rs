@@ -12,6 +12,7 @@ mod observed;
 mod pods;
 mod prober;
 mod readme;
+mod redis_cluster;
 mod rendered;
 mod retries;
 mod roles;

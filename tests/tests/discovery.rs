@@ -20,6 +20,7 @@ fn api(service: &Service) -> &'static [&'static str] {
             "tally.events.v1.EventLogService",
             "tally.orders.v1.OrderQueryService",
         ],
+        "projector" => &["tally.projections.v1.ProjectionAdminService"],
         _ => &[],
     }
 }

@@ -104,6 +104,7 @@ async fn lag_grows_while_redis_is_away_and_readiness_is_there_over_http() {
     let client = tally.client();
     tally.stocked("b1", "LAMP", 10).await;
     client.get_stock("LAMP", &ReadAfter::position(2)).await.unwrap();
+    until_ready(&tally.projector, true).await;
     assert_eq!(operations_get(&tally.projector, "/readyz").await.0, 200);
     tally.servers().redis().kill().await.unwrap();
     client.allocate("o1", "LAMP", 1).await.unwrap();
@@ -121,6 +122,76 @@ async fn lag_grows_while_redis_is_away_and_readiness_is_there_over_http() {
     assert_eq!(operations_get(&tally.projector, "/secrets").await.0, 404);
     let retries = Samples::of(&tally.projector).await.sum("tally_projection_retries_total", &["projection=\"stock\""]);
     assert!(retries >= 1.0);
+}
+
+#[tokio::test]
+async fn what_was_applied_is_held_against_the_log_all_the_time() {
+    let environment = [METRICS[0], ("PROJECTOR_VERIFY_INTERVAL_MS", "20")];
+    let tally = Tally::start_with_environment(&environment).await;
+    tally.stocked("b1", "LAMP", 10).await;
+    let receipt = tally.client().allocate("o1", "LAMP", 4).await.unwrap();
+    tally.client().get_stock("LAMP", &receipt.seen()).await.unwrap();
+    let checks =
+        async || Samples::of(&tally.projector).await.sum("tally_projection_digest_checks_total", &["\"stock\""]);
+    let before = checks().await;
+    eventually("it is checked again and again", async || (checks().await > before + 3.0).then_some(())).await;
+    let mismatches = async |projection: &str| {
+        let label = format!("projection=\"{projection}\"");
+        Samples::of(&tally.projector).await.sum("tally_projection_digest_mismatches", &[&label])
+    };
+    assert_eq!(mismatches("stock").await, 0.0);
+
+    // The log is not any more what it was when it was applied. (The last event is left alone: a log that ends otherwise was restored.)
+    let database = tally.database().await;
+    let forged = "UPDATE events SET recorded_at = recorded_at + interval '1 second' WHERE position = 2";
+    assert_eq!(sqlx::query(forged).execute(&database).await.unwrap().rows_affected(), 1);
+    eventually("that is noticed", async || (mismatches("stock").await == 1.0).then_some(())).await;
+    let log = std::fs::read_to_string(tally.projector.log()).unwrap();
+    assert_eq!(
+        log.lines().filter(|line| line.contains("not what the log holds") && line.contains("\"stock\"")).count(),
+        1
+    );
+
+    // What this process has in memory is what was applied.
+    tally.projector.kill_and_start_again().await;
+    eventually("it works at its units again", async || {
+        Samples::of(&tally.projector).await.text.contains("tally_projection_digest_mismatches{").then_some(())
+    })
+    .await;
+    let (status, said) = tally.rebuild("stock").await;
+    assert!(status.success(), "{said}");
+    eventually("and over when the views are made anew", async || (mismatches("stock").await == 0.0).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn who_works_at_what_is_counted() {
+    let tally = Tally::start_with_environment(&METRICS).await;
+    let owned = async |service: &Service| Samples::of(service).await.sum("tally_projection_units_owned", &[]);
+    eventually("one has all", async || (owned(&tally.projector).await == PROJECTIONS).then_some(())).await;
+    let other = tally.another(&tally.projector).await;
+    eventually("two share", async || {
+        let shares = [owned(&tally.projector).await, owned(&other).await];
+        (shares == [PROJECTIONS / 2.0; 2]).then_some(())
+    })
+    .await;
+    // What it gave up it tells nothing of any more.
+    let samples = eventually("it tells of what is its own", async || {
+        let samples = Samples::of(&tally.projector).await;
+        let told = |metric: &str| samples.text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).count();
+        let metrics = ["digest_mismatches", "parked_events", "generation", "position"];
+        let counts = metrics.map(|metric| told(&format!("tally_projection_{metric}")) as f64);
+        (counts == [PROJECTIONS / 2.0; 4]).then_some(samples)
+    })
+    .await;
+    assert_eq!(samples.sum("tally_projection_units", &[]), PROJECTIONS);
+    let changes = |change: &str| samples.sum("tally_projection_ownership_changes_total", &[change]);
+    // More where the machine was so busy that a lease ran out.
+    assert!(changes("given_up") >= PROJECTIONS / 2.0);
+    assert_eq!(changes("taken") - changes("given_up"), PROJECTIONS / 2.0);
+    other.kill().await;
+    eventually("who is left has all again", async || (owned(&tally.projector).await == PROJECTIONS).then_some(()))
+        .await;
 }
 
 #[tokio::test]

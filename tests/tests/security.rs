@@ -2,6 +2,7 @@
 
 mod matrix;
 mod settings;
+mod stores;
 mod tls;
 mod tokens;
 

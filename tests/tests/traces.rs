@@ -9,9 +9,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use system_tests::client::{NewOrder, TallyClient};
-use system_tests::{Samples, Tally, eventually};
+use system_tests::credentials::{Authority, Pem};
+use system_tests::{Samples, Tally, eventually, target_dir};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// Nothing else may look like it.
@@ -68,10 +70,14 @@ impl TraceService for Receiver {
 
 impl Receiver {
     async fn start() -> (Self, SocketAddr) {
+        Self::start_on(Server::builder()).await
+    }
+
+    async fn start_on(mut server: Server) -> (Self, SocketAddr) {
         let receiver = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(receiver.clone()));
+        let server = server.add_service(TraceServiceServer::new(receiver.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         (receiver, address)
     }
@@ -232,4 +238,35 @@ async fn log_lines_of_a_call_name_its_trace() {
         (ids.len() == 2).then_some(())
     })
     .await;
+}
+
+/// The collector wants a certificate of its callers, too.
+#[tokio::test]
+async fn traces_go_out_over_tls_to_the_collector_that_the_authority_vouches_for() {
+    let authority = Authority::new();
+    let Pem { certificate, key } = authority.server();
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(certificate, key))
+        .client_ca_root(Certificate::from_pem(authority.pem()));
+    let (receiver, address) = Receiver::start_on(Server::builder().tls_config(tls).unwrap()).await;
+    let folder = target_dir().join("system-tests").join(format!("traces-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let own = authority.client();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    };
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{}", address.port())),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", write("authority.pem", &authority.pem())),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", write("client.pem", &own.certificate)),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", write("client.key", &own.key)),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
+    ];
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let tally = Tally::start_with_environment(&environment).await;
+    let client = tally.client().with_header("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+    client.create_batch("b1", "LAMP", 5, None).await.unwrap();
+    eventually("its spans arrive", async || (!receiver.of_trace(TRACE).is_empty()).then_some(())).await;
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -16,6 +16,7 @@ mod redis;
 mod redis_cluster;
 mod server;
 mod testing;
+mod tls;
 mod user;
 
 pub use error::Error;
@@ -26,4 +27,5 @@ pub use redis::Redis;
 pub use redis_cluster::RedisCluster;
 pub use server::{Program, Server};
 pub use testing::{TestServers, fresh_database, test_postgres, test_redis, test_servers, unique_log_name};
+pub use tls::Tls;
 pub use user::ServerUser;

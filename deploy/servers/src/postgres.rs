@@ -11,6 +11,7 @@ use crate::find;
 use crate::folder::Folder;
 use crate::guard::{GuardedCommand, UnixSignal};
 use crate::server::{Program, Server, ServerFolder};
+use crate::tls::{self, Tls};
 
 const USER: &str = "tally";
 const PING_WITHIN: Duration = Duration::from_secs(2);
@@ -39,6 +40,8 @@ pub struct PostgresProgram {
     bin_dir: PathBuf,
     password: String,
     temporary: bool,
+    /// It also speaks TLS.
+    tls: bool,
 }
 
 impl Server<PostgresProgram> {
@@ -56,6 +59,16 @@ impl Server<PostgresProgram> {
     /// When Postgres is not installed or doesn't start.
     pub async fn temporary() -> Result<Postgres, Error> {
         launch(Folder::temporary("postgres")?).await
+    }
+
+    /// Starts an empty one that also speaks TLS, and is gone with this process.
+    ///
+    /// # Errors
+    /// When Postgres is not installed or doesn't start.
+    pub async fn temporary_with_tls(tls: &Tls) -> Result<Postgres, Error> {
+        let folder = Folder::temporary("postgres")?;
+        tls.write_into(&folder)?;
+        launch_with(folder, true).await
     }
 
     /// The URL of one of its databases, with user and password; the user owns the server.
@@ -86,6 +99,10 @@ impl Server<PostgresProgram> {
 }
 
 async fn launch(folder: Folder) -> Result<Postgres, Error> {
+    launch_with(folder, false).await
+}
+
+async fn launch_with(folder: Folder, tls: bool) -> Result<Postgres, Error> {
     let data = folder.path.join("data");
     let password = folder.password()?;
     let bin_dir = match fs::read_to_string(data.join("PG_VERSION")) {
@@ -100,7 +117,7 @@ async fn launch(folder: Folder) -> Result<Postgres, Error> {
         }
     };
     let temporary = folder.temporary;
-    Server::launch(PostgresProgram { bin_dir, password, temporary }, folder).await
+    Server::launch(PostgresProgram { bin_dir, password, temporary, tls }, folder).await
 }
 
 /// initdb into a folder beside `data`, then renamed: half-made data is never taken for data.
@@ -159,7 +176,13 @@ impl Program for PostgresProgram {
         let settings =
             [format!("port={port}"), "listen_addresses=127.0.0.1".to_owned(), "unix_socket_directories=".to_owned()];
         let fast = if self.temporary { TEMPORARY.as_slice() } else { &[] };
-        for setting in settings.into_iter().chain(fast.iter().map(|setting| (*setting).to_owned())) {
+        let mut tls = Vec::new();
+        if self.tls {
+            let [certificate, key, _] = tls::FILES.map(|file| server.folder.path.join(file).display().to_string());
+            tls = vec!["ssl=on".to_owned(), format!("ssl_cert_file={certificate}"), format!("ssl_key_file={key}")];
+        }
+        let fast = fast.iter().map(|setting| (*setting).to_owned());
+        for setting in settings.into_iter().chain(tls).chain(fast) {
             args.extend(["-c".into(), setting.into()]);
         }
         Ok(guarded(server.folder, server.log, self.bin_dir.join("postgres"), args))

@@ -10,6 +10,7 @@ use crate::folder::Folder;
 use crate::guard::{GuardedCommand, UnixSignal};
 use crate::port::free_port;
 use crate::server::{Program, Server, ServerFolder};
+use crate::tls::{self, Tls};
 
 const PING_WITHIN: Duration = Duration::from_secs(2);
 /// After how long a silent node of a cluster counts as gone, and its replica takes over.
@@ -24,8 +25,10 @@ pub type Redis = Server<RedisProgram>;
 pub struct RedisProgram {
     server: PathBuf,
     password: String,
-    /// It is a node of a Redis Cluster.
-    in_cluster: bool,
+    /// It is a node of a Redis Cluster, with these settings besides.
+    cluster: Option<String>,
+    /// The port for TLS, beside the other one.
+    tls_port: Option<u16>,
 }
 
 impl Server<RedisProgram> {
@@ -45,29 +48,84 @@ impl Server<RedisProgram> {
         launch(Folder::temporary("redis")?).await
     }
 
+    /// Starts an empty one that also speaks TLS, on a port of its own, and is gone with this process. Clients need a certificate of the
+    /// same authority.
+    ///
+    /// # Errors
+    /// When Redis is not installed, can't do TLS, or doesn't start.
+    pub async fn temporary_with_tls(tls: &Tls) -> Result<Redis, Error> {
+        let folder = Folder::temporary("redis")?;
+        tls.write_into(&folder)?;
+        let tls_port = free_port().tried(|| "find a free port".to_owned())?;
+        launch_with(folder, |program| program.tls_port = Some(tls_port)).await
+    }
+
     /// Its URL, with the password.
     pub fn url(&self) -> String {
         self.program.url(self.port())
     }
+
+    /// Its URL for TLS, with the password, where it was started with that. Its name there is `localhost`.
+    pub fn tls_url(&self) -> Option<String> {
+        self.tls_port().map(|port| format!("rediss://:{}@localhost:{port}/", self.program.password))
+    }
+
+    pub(crate) fn tls_port(&self) -> Option<u16> {
+        self.program.tls_port
+    }
 }
 
 async fn launch(folder: Folder) -> Result<Redis, Error> {
-    let server = find::redis_server()?;
-    folder.make_subfolder(&folder.path.join("data"))?;
-    let password = folder.password()?;
-    Server::launch(RedisProgram { server, password, in_cluster: false }, folder).await
+    launch_with(folder, |_| ()).await
 }
 
 /// A node that becomes part of a cluster. All nodes have one password, by which they also know each other.
-pub(crate) async fn launch_cluster_node(password: &str) -> Result<Redis, Error> {
-    let (server, folder) = (find::redis_server()?, Folder::temporary("redis")?);
+pub(crate) async fn launch_cluster_node(password: &str, settings: &str, tls: Option<&Tls>) -> Result<Redis, Error> {
+    let folder = Folder::temporary("redis")?;
+    let mut tls_port = None;
+    if let Some(tls) = tls {
+        tls.write_into(&folder)?;
+        tls_port = Some(free_port().tried(|| "find a free port".to_owned())?);
+    }
+    launch_with(folder, |program| {
+        program.password = password.to_owned();
+        program.cluster = Some(settings.to_owned());
+        program.tls_port = tls_port;
+    })
+    .await
+}
+
+async fn launch_with(folder: Folder, change: impl FnOnce(&mut RedisProgram)) -> Result<Redis, Error> {
+    let server = find::redis_server()?;
     folder.make_subfolder(&folder.path.join("data"))?;
-    Server::launch(RedisProgram { server, password: password.to_owned(), in_cluster: true }, folder).await
+    let mut program = RedisProgram { server, password: folder.password()?, cluster: None, tls_port: None };
+    change(&mut program);
+    Server::launch(program, folder).await
 }
 
 impl RedisProgram {
     fn url(&self, port: u16) -> String {
         format!("redis://:{}@127.0.0.1:{port}/", self.password)
+    }
+
+    fn cluster_settings(&self) -> Result<String, Error> {
+        let Some(more) = &self.cluster else { return Ok(String::new()) };
+        // The bus has a port of its own, which Redis would put 10,000 above, where outgoing connections are.
+        let bus = free_port().tried(|| "find a free port".to_owned())?;
+        Ok(format!(
+            "masterauth {}\ncluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout {CLUSTER_NODE_TIMEOUT_MS}\n\
+             cluster-port {bus}\nrepl-diskless-sync-delay 0\n{more}\n",
+            self.password,
+        ))
+    }
+
+    fn tls_settings(&self, folder: &Path) -> String {
+        let Some(port) = self.tls_port else { return String::new() };
+        let [certificate, key, authority] = tls::FILES.map(|file| folder.join(file).display().to_string());
+        format!(
+            "tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {authority}\n\
+             tls-auth-clients yes\ntls-protocols \"TLSv1.3\"\n"
+        )
     }
 }
 
@@ -83,14 +141,7 @@ impl Program for RedisProgram {
              appendonly yes\nappendfsync everysec\nsave \"\"\nmaxmemory-policy noeviction\n",
             self.password
         );
-        // The bus has a port of its own, which Redis would put 10,000 above, where outgoing connections are.
-        let cluster = format!(
-            "masterauth {}\ncluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout {CLUSTER_NODE_TIMEOUT_MS}\n\
-             cluster-port {}\nrepl-diskless-sync-delay 0\n",
-            self.password,
-            if self.in_cluster { free_port().tried(|| "find a free port".to_owned())? } else { 0 },
-        );
-        let settings = if self.in_cluster { settings + &cluster } else { settings };
+        let settings = settings + &self.cluster_settings()? + &self.tls_settings(&server.folder.path);
         let settings = server.folder.write_private("redis.conf", &settings)?;
         Ok(GuardedCommand {
             program: self.server.clone(),

@@ -6,8 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, cmd};
 use tokio::time::sleep;
 
-use crate::redis::Redis;
-use crate::{Error, redis::launch_cluster_node};
+use crate::redis::{Redis, launch_cluster_node};
+use crate::{Error, Tls};
 
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
@@ -28,18 +28,56 @@ impl RedisCluster {
     /// # Errors
     /// When Redis is not installed, doesn't start, or doesn't become a cluster.
     pub async fn temporary() -> Result<Self, Error> {
-        let password = uuid::Uuid::new_v4().simple().to_string();
-        let nodes = (0..2 * MASTERS).map(|_| launch_cluster_node(&password));
-        let nodes: Vec<Redis> = futures::future::try_join_all(nodes).await?;
-        let cluster = Self { nodes, password };
+        let cluster = Self::unformed("").await?;
         cluster.form().await?;
         Ok(cluster)
+    }
+
+    /// One that speaks TLS: with clients, which need a certificate of the same authority, and among its nodes.
+    ///
+    /// # Errors
+    /// When Redis is not installed, can't do TLS, doesn't start, or doesn't become a cluster.
+    pub async fn temporary_with_tls(tls: &Tls) -> Result<Self, Error> {
+        let cluster = Self::launched(
+            "tls-cluster yes\ntls-replication yes\ncluster-announce-hostname localhost\ncluster-preferred-endpoint-type hostname",
+            Some(tls),
+        )
+        .await?;
+        cluster.form().await?;
+        Ok(cluster)
+    }
+
+    /// Starts the six servers, with `settings` (lines of redis.conf) besides, and leaves it to somebody else to make a cluster of them.
+    ///
+    /// # Errors
+    /// When Redis is not installed, or doesn't start.
+    pub async fn unformed(settings: &str) -> Result<Self, Error> {
+        Self::launched(settings, None).await
+    }
+
+    async fn launched(settings: &str, tls: Option<&Tls>) -> Result<Self, Error> {
+        let password = uuid::Uuid::new_v4().simple().to_string();
+        let nodes = (0..2 * MASTERS).map(|_| launch_cluster_node(&password, settings, tls));
+        let nodes: Vec<Redis> = futures::future::try_join_all(nodes).await?;
+        Ok(Self { nodes, password })
+    }
+
+    /// The password of all nodes.
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// Its URL: the addresses of all nodes, with the password.
     pub fn url(&self) -> String {
         let addresses: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
         format!("redis://:{}@{}", self.password, addresses.join(","))
+    }
+
+    /// Its URL for TLS, where it was started with that: all nodes by the name `localhost`.
+    pub fn tls_url(&self) -> Option<String> {
+        let ports: Option<Vec<u16>> = self.nodes.iter().map(Redis::tls_port).collect();
+        let addresses: Vec<String> = ports?.iter().map(|port| format!("localhost:{port}")).collect();
+        Some(format!("rediss://:{}@{}", self.password, addresses.join(",")))
     }
 
     /// All nodes: masters first.
@@ -76,7 +114,8 @@ impl RedisCluster {
             let mut connection = self.connection(node).await?;
             let (_, bus): (String, u16) =
                 cmd("CONFIG").arg("GET").arg("cluster-port").query_async(&mut connection).await?;
-            cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(server.port()).arg(bus).exec_async(&mut first).await?;
+            let port = server.tls_port().unwrap_or(server.port());
+            cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).arg(bus).exec_async(&mut first).await?;
         }
         for replica in MASTERS..self.nodes.len() {
             let mut connection = self.connection(replica).await?;

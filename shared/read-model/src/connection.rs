@@ -6,8 +6,9 @@
 //!
 //! Whether a server is one of a Redis Cluster it says itself, so the same settings work with both.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -17,11 +18,11 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
-    ScriptInvocation, ServerErrorKind, cmd,
+    ScriptInvocation, ServerErrorKind, TlsCertificates, cmd,
 };
 
-use crate::Error;
 use crate::metrics::METRICS;
+use crate::{Error, certificates};
 
 /// How long Redis may take.
 #[derive(Debug, Clone, Copy)]
@@ -52,12 +53,18 @@ impl Default for Options {
 
 /// Where Redis is: one server, or some servers of a Redis Cluster, which lead to the others.
 #[derive(Clone)]
-pub(crate) struct Servers(Arc<[Client]>);
+pub(crate) struct Servers {
+    clients: Arc<[Client]>,
+    /// For TLS: for `rediss://` alone.
+    certificates: Option<TlsCertificates>,
+}
 
 impl Servers {
-    /// Parses the addresses; connects to nothing. `redis://[user]:[password]@host:port/[db]`, and further `,host:port` of the same cluster.
+    /// Parses the addresses; connects to nothing. `redis://[user]:[password]@host:port/[db]`, and further `,host:port` of the same cluster;
+    /// `rediss://` with TLS, and then behind it all what [`certificates::parse`] knows.
     pub(crate) fn parse(redis_url: &str) -> Result<Self, Error> {
-        let (first, others) = redis_url.split_once(',').unwrap_or((redis_url, ""));
+        let (addresses, certificates) = certificates::parse(redis_url)?;
+        let (first, others) = addresses.split_once(',').unwrap_or((&addresses, ""));
         let mut urls = vec![first.to_owned()];
         let (scheme, rest) = first.split_once("://").unwrap_or_default();
         let before_host = rest.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
@@ -67,29 +74,34 @@ impl Servers {
         let clients = urls.into_iter().map(|url| {
             // Without this Nagle's algorithm holds back a small command until the one before it is acknowledged.
             let tcp = TcpSettings::default().set_nodelay(true);
-            url.into_connection_info().and_then(|info| Client::open(info.set_tcp_settings(tcp)))
+            let info = url.into_connection_info()?.set_tcp_settings(tcp);
+            match &certificates {
+                Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+                None => Client::open(info),
+            }
         });
         let clients: Result<Vec<_>, RedisError> = clients.collect();
-        clients.map(|clients| Self(clients.into())).map_err(|_| {
+        clients.map(|clients| Self { clients: clients.into(), certificates }).map_err(|_| {
             Error::Settings("the Redis URL is not one; expected redis://[user]:[password]@host:port/[db][,host:port…]")
         })
     }
 
     /// One after the other, from the first on.
     pub(crate) fn client(&self, number: usize) -> &Client {
-        &self.0[number % self.0.len()]
+        &self.clients[number % self.clients.len()]
     }
 
     fn info(&self) -> Vec<ConnectionInfo> {
-        self.0.iter().map(|client| client.get_connection_info().clone()).collect()
+        self.clients.iter().map(|client| client.get_connection_info().clone()).collect()
     }
 
     async fn connect(&self, limits: &Limits) -> Result<Live, RedisError> {
         let mut failed = None;
-        for client in self.0.iter() {
+        for client in self.clients.iter() {
             match client.get_multiplexed_async_connection_with_config(&limits.one).await {
                 Ok(connection) if is_of_cluster(&mut connection.clone()).await => {
-                    return limits.cluster(self.info()).await.map(|connection| Live::Cluster(Box::new(connection)));
+                    let cluster = limits.cluster(self.info(), self.certificates.clone()).await;
+                    return cluster.map(|connection| Live::Cluster(Box::new(connection)));
                 }
                 Ok(connection) => return Ok(Live::One(connection)),
                 Err(error) => failed = Some(error),
@@ -114,8 +126,16 @@ struct Limits {
 }
 
 impl Limits {
-    async fn cluster(&self, servers: Vec<ConnectionInfo>) -> Result<ClusterConnection, RedisError> {
-        let client = ClusterClient::builder(servers)
+    async fn cluster(
+        &self,
+        servers: Vec<ConnectionInfo>,
+        certificates: Option<TlsCertificates>,
+    ) -> Result<ClusterConnection, RedisError> {
+        let mut builder = ClusterClient::builder(servers);
+        if let Some(certificates) = certificates {
+            builder = builder.certs(certificates);
+        }
+        let client = builder
             .connection_timeout(self.connection_timeout)
             .response_timeout(self.response_timeout)
             .retries(CLUSTER_RETRIES)
@@ -183,6 +203,9 @@ struct Inner {
     servers: Servers,
     limits: Limits,
     current: Mutex<Attempt>,
+    began: Instant,
+    /// When a server answered last, in milliseconds since `began`.
+    answered_ms: AtomicU64,
 }
 
 impl Connection {
@@ -193,7 +216,7 @@ impl Connection {
             .set_pipeline_buffer_size(options.commands_queued_max);
         let limits = Limits { one, connection_timeout: options.connection_timeout, response_timeout };
         let current = Mutex::new(attempt(servers.clone(), limits.clone()));
-        Self(Arc::new(Inner { servers, limits, current }))
+        Self(Arc::new(Inner { servers, limits, current, began: Instant::now(), answered_ms: AtomicU64::new(0) }))
     }
 
     /// Runs what may be run twice: it is tried again once where the connection turns out to have died since its last use.
@@ -213,17 +236,40 @@ impl Connection {
     async fn send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, RedisError> {
         let attempt = self.0.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let outcome = match attempt.clone().await {
-            Ok(mut live) => match request.over(&mut live).await {
-                Err(error) if !live.is_over(&error) => return Err(error),
-                outcome => outcome,
-            },
+            Ok(mut live) => {
+                let sent_ms = self.now_ms();
+                match request.over(&mut live).await {
+                    Err(error) if !live.is_over(&error) && !self.is_stuck(&error, sent_ms) => return Err(error),
+                    outcome => outcome,
+                }
+            }
             Err(error) => Err(error),
         };
-        if outcome.is_err() {
-            METRICS.failed.inc();
-            self.forget(&attempt);
+        match &outcome {
+            Ok(_) => {
+                self.0.answered_ms.fetch_max(self.now_ms(), Ordering::Relaxed);
+            }
+            Err(_) => {
+                METRICS.failed.inc();
+                self.forget(&attempt);
+            }
         }
         outcome
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether nobody at all was answered since this was sent. redis's connection to a cluster may wait for itself for ever when a node dies under
+    /// load (as of 1.8.1: its refresh of the slots waits for a lock whose next holder is polled only after the refresh). Time-outs alone say only that
+    /// a node is away, and its replica will take over; the others are not to suffer for that.
+    fn is_stuck(&self, error: &RedisError, sent_ms: u64) -> bool {
+        if !error.is_timeout() {
+            self.0.answered_ms.fetch_max(self.now_ms(), Ordering::Relaxed);
+            return false;
+        }
+        self.0.answered_ms.load(Ordering::Relaxed) < sent_ms
     }
 
     /// A time-out counts too: nothing else tells that the server at the other end is gone when the network no longer says so.

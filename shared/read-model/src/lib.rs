@@ -12,6 +12,7 @@ mod stored_view;
 mod unit;
 
 mod bell;
+mod certificates;
 mod connection;
 mod keys;
 mod metrics;

@@ -2,7 +2,9 @@
 //!
 //! Traces are set up by OpenTelemetry's own variables and are off where none names an endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT` (or
 //! `…_TRACES_ENDPOINT`), `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SDK_DISABLED`, `OTEL_BSP_…`. The
-//! protocol is gRPC.
+//! protocol is gRPC, with TLS where the endpoint begins with `https://`: see [`collector_tls`].
+
+mod collector_tls;
 
 use std::env;
 use std::fmt;
@@ -10,7 +12,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Event, Subscriber};
@@ -95,7 +97,11 @@ fn traces(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
     if is_disabled || !ENDPOINTS.into_iter().any(is_set) {
         return Ok(None);
     }
-    let exporter = SpanExporter::builder().with_tonic().build()?;
+    let mut exporter = SpanExporter::builder().with_tonic();
+    if let Some(tls) = collector_tls::of(env::var)? {
+        exporter = exporter.with_tls_config(tls);
+    }
+    let exporter = exporter.build()?;
     let mut resource = Resource::builder();
     if !is_set("OTEL_SERVICE_NAME") {
         resource = resource.with_service_name(service);

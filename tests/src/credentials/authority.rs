@@ -37,18 +37,23 @@ impl Authority {
 
     /// A certificate for a server on this machine.
     pub fn server(&self) -> Pem {
-        self.sign(&[SERVER, "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(&[SERVER, "127.0.0.1"], &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    /// A certificate for a server on this machine that calls others of its kind.
+    pub fn peer(&self) -> Pem {
+        self.sign(&[SERVER, "127.0.0.1"], &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A certificate for a client.
     pub fn client(&self) -> Pem {
-        self.sign(&["a-client"], ExtendedKeyUsagePurpose::ClientAuth)
+        self.sign(&["a-client"], &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 
-    fn sign(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> Pem {
+    fn sign(&self, names: &[&str], purposes: &[ExtendedKeyUsagePurpose]) -> Pem {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
-        params.extended_key_usages = vec![purpose];
+        params.extended_key_usages = purposes.to_vec();
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Pem { certificate: certificate.pem(), key: key.serialize_pem() }

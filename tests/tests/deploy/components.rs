@@ -1,4 +1,4 @@
-//! The components that an overlay may add: KEDA, the Prometheus operator, mutual TLS.
+//! The components that an overlay may add: KEDA, the Prometheus operator, mutual TLS; and all of them with a Redis Cluster beside.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -18,14 +18,14 @@ static WITH_ALL: LazyLock<Option<Overlay>> = LazyLock::new(|| {
     std::fs::create_dir_all(&folder).unwrap();
     let up = std::iter::repeat_n("..", folder.components().count() - 1).collect::<Vec<_>>().join("/");
     let kubernetes = format!("{up}{}", root().join("deploy/kubernetes").display());
-    let components =
-        ["keda", "mutual-tls", "prometheus-operator"].map(|name| format!("  - {kubernetes}/components/{name}\n"));
+    let components = ["keda", "mutual-tls", "prometheus-operator", "redis-cluster", "store-authorities"]
+        .map(|name| format!("  - {kubernetes}/components/{name}\n"));
     let text = format!("resources:\n  - {kubernetes}/overlays/prod\ncomponents:\n{}", components.concat());
     std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
     Some(render(&folder, "prod with components"))
 });
 
-fn with_all() -> Option<&'static Overlay> {
+pub(super) fn with_all() -> Option<&'static Overlay> {
     WITH_ALL.as_ref()
 }
 
@@ -58,7 +58,8 @@ fn keda_scales_the_projector_by_its_lag_and_nobody_else_does() {
     let Some(overlay) = with_all() else { return };
     let scaled = &overlay.find("ScaledObject", "projector").unwrap()["spec"];
     assert_eq!(scaled["scaleTargetRef"]["name"], "projector");
-    assert_eq!(scaled["minReplicaCount"], 1, "with none the views would stand still");
+    assert_eq!(scaled["minReplicaCount"], 2, "with none the views would stand still, with one they would for seconds");
+    assert!(scaled["maxReplicaCount"].as_u64().is_some_and(|count| count > 2));
     let query = text(&scaled["triggers"][0]["metadata"]["query"]);
     assert!(query.contains("tally_projection_lag_seconds"), "{query}");
     let projector = &overlay.find("Deployment", "projector").unwrap()["spec"];
@@ -79,8 +80,9 @@ fn with_mutual_tls_nobody_is_told_to_be_insecure_and_probes_go_where_no_certific
             Some(text(&found["value"]).to_owned())
         };
         assert_eq!(value("TALLY_INSECURE"), None, "{name}");
-        let mount = text(&container["volumeMounts"][0]["mountPath"]);
-        let secret = text(&pod["volumes"][0]["secret"]["secretName"]);
+        let of_tls = |entries| list(entries).find(|entry| entry["name"] == "tls").unwrap();
+        let mount = text(&of_tls(&container["volumeMounts"])["mountPath"]);
+        let secret = text(&of_tls(&pod["volumes"])["secret"]["secretName"]);
         for (variable, file) in
             [("TALLY_TLS_CERT", "tls.crt"), ("TALLY_TLS_KEY", "tls.key"), ("TALLY_TLS_CLIENT_CA", "ca.crt")]
         {
@@ -100,6 +102,22 @@ fn with_mutual_tls_nobody_is_told_to_be_insecure_and_probes_go_where_no_certific
             assert_eq!((text(&asked["path"]), text(&asked["port"])), (path, "metrics"), "{name} {probe}");
             assert!(container[probe]["grpc"].is_null());
         }
+    }
+}
+
+#[test]
+fn whom_to_trust_of_the_stores_is_mounted_where_the_readme_says() {
+    let Some(overlay) = with_all() else { return };
+    let readme = std::fs::read_to_string(root().join("deploy/README.md")).unwrap();
+    for workload in overlay.ours() {
+        let of_stores = |entries| list(entries).find(|entry| entry["name"] == "stores-tls").unwrap();
+        let mount = of_stores(&workload.container()["volumeMounts"]);
+        assert_eq!(mount["readOnly"], true);
+        assert!(readme.contains(&format!("sslrootcert={}/ca.crt", text(&mount["mountPath"]))));
+        let secret = text(&of_stores(&workload.pod()["volumes"])["secret"]["secretName"]);
+        assert!(readme.contains(&format!("secret generic {secret} --from-file=ca.crt")), "{secret}");
+        // Read by the image's user, who is nobody.
+        assert_eq!(workload.pod()["securityContext"]["fsGroup"], 65532);
     }
 }
 

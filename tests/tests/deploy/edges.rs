@@ -138,6 +138,26 @@ fn where_the_stores_are_pods_both_ends_of_an_edge_agree() {
     assert!(overlays().is_empty() || both_ends == 7, "{both_ends}");
 }
 
+/// What ProjectionAdminService can do is for operators: never to be reached from outside of the namespace, and never from outside of the cluster.
+#[test]
+fn the_projector_is_for_operators_of_its_namespace_alone() {
+    for overlay in overlays() {
+        let policy = overlay.find("NetworkPolicy", "operators-to-projector").unwrap();
+        let expected = json!([{"podSelector": {"matchLabels": {"tally-operators": "true"}}}]);
+        assert_eq!(policy["spec"]["ingress"][0]["from"], expected, "{}", overlay.name);
+        assert_eq!(chosen(overlay, &policy["spec"]["podSelector"])[0].app(), "projector");
+        for service in overlay.all("Service") {
+            assert!(service["spec"]["type"].is_null(), "{}: {service} is of the cluster's inside", overlay.name);
+        }
+        for kind in ["Ingress", "Gateway", "GRPCRoute", "HTTPRoute"] {
+            assert_eq!(overlay.all(kind).count(), 0, "{}: {kind}", overlay.name);
+        }
+        // A port of its own: no other process listens there.
+        let ports: Vec<u64> = overlay.ours().iter().flat_map(Workload::ports).filter(|port| *port == 50053).collect();
+        assert_eq!(ports, [50053], "{}", overlay.name);
+    }
+}
+
 #[test]
 fn clients_are_let_in_from_any_namespace_by_their_label() {
     for overlay in overlays() {

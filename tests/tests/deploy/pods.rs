@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use system_tests::root;
 
-use super::rendered::{Variable, Workload, list, overlays, text};
+use super::rendered::{Overlay, Variable, Workload, list, overlays, text};
 
 /// The kinds of volumes that the restricted profile allows.
 const VOLUMES: [&str; 8] =
@@ -18,32 +18,34 @@ fn workloads() -> impl Iterator<Item = Workload<'static>> {
 
 #[test]
 fn every_container_meets_the_restricted_profile() {
-    for workload in workloads() {
-        let (pod, name) = (workload.pod(), workload.name());
-        for shared in ["hostNetwork", "hostPID", "hostIPC"] {
-            assert!(pod[shared].is_null(), "{name}: {shared}");
+    workloads().for_each(meets_the_restricted_profile);
+}
+
+pub(super) fn meets_the_restricted_profile(workload: Workload<'_>) {
+    let (pod, name) = (workload.pod(), workload.name());
+    for shared in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(pod[shared].is_null(), "{name}: {shared}");
+    }
+    for volume in list(&pod["volumes"]) {
+        let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
+        assert!(kinds.iter().all(|kind| VOLUMES.contains(&kind.as_str())), "{name}: {kinds:?}");
+    }
+    let for_all = &pod["securityContext"];
+    for container in workload.containers() {
+        let its_own = &container["securityContext"];
+        let either = |field: &str| if its_own[field].is_null() { &for_all[field] } else { &its_own[field] };
+        assert_eq!(*either("runAsNonRoot"), true, "{name}");
+        assert!(either("runAsUser").as_u64().is_some_and(|user| user > 0), "{name}: a number that is not root's");
+        assert_eq!(either("seccompProfile")["type"], "RuntimeDefault", "{name}");
+        assert_eq!(its_own["allowPrivilegeEscalation"], false, "{name}");
+        assert_eq!(its_own["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        // Further than the profile goes.
+        assert_eq!(its_own["readOnlyRootFilesystem"], true, "{name}");
+        for field in ["privileged", "procMount", "seLinuxOptions", "windowsOptions", "appArmorProfile"] {
+            assert!(either(field).is_null(), "{name}: {field}");
         }
-        for volume in list(&pod["volumes"]) {
-            let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
-            assert!(kinds.iter().all(|kind| VOLUMES.contains(&kind.as_str())), "{name}: {kinds:?}");
-        }
-        let for_all = &pod["securityContext"];
-        for container in workload.containers() {
-            let its_own = &container["securityContext"];
-            let either = |field: &str| if its_own[field].is_null() { &for_all[field] } else { &its_own[field] };
-            assert_eq!(*either("runAsNonRoot"), true, "{name}");
-            assert!(either("runAsUser").as_u64().is_some_and(|user| user > 0), "{name}: a number that is not root's");
-            assert_eq!(either("seccompProfile")["type"], "RuntimeDefault", "{name}");
-            assert_eq!(its_own["allowPrivilegeEscalation"], false, "{name}");
-            assert_eq!(its_own["capabilities"], json!({"drop": ["ALL"]}), "{name}");
-            // Further than the profile goes.
-            assert_eq!(its_own["readOnlyRootFilesystem"], true, "{name}");
-            for field in ["privileged", "procMount", "seLinuxOptions", "windowsOptions", "appArmorProfile"] {
-                assert!(either(field).is_null(), "{name}: {field}");
-            }
-            assert!(for_all["sysctls"].is_null(), "{name}");
-            assert!(list(&container["ports"]).all(|port| port["hostPort"].is_null()), "{name}");
-        }
+        assert!(for_all["sysctls"].is_null(), "{name}");
+        assert!(list(&container["ports"]).all(|port| port["hostPort"].is_null()), "{name}");
     }
 }
 
@@ -61,32 +63,36 @@ fn the_namespace_demands_the_restricted_profile() {
 
 #[test]
 fn every_workload_has_an_account_of_its_own_and_no_token() {
-    for overlay in overlays() {
-        let mut accounts = BTreeSet::new();
-        for workload in overlay.workloads() {
-            let name = text(&workload.pod()["serviceAccountName"]);
-            let account = overlay.find("ServiceAccount", name).unwrap_or_else(|| panic!("there is an account {name}"));
-            assert_eq!(account["automountServiceAccountToken"], false, "{name}");
-            assert_eq!(workload.pod()["automountServiceAccountToken"], false, "{name}");
-            assert!(accounts.insert(name), "{name} is used twice");
-        }
-        assert_eq!(accounts.len(), overlay.all("ServiceAccount").count(), "{}: none is left over", overlay.name);
+    overlays().iter().for_each(each_has_an_account_of_its_own);
+}
+
+pub(super) fn each_has_an_account_of_its_own(overlay: &Overlay) {
+    let mut accounts = BTreeSet::new();
+    for workload in overlay.workloads() {
+        let name = text(&workload.pod()["serviceAccountName"]);
+        let account = overlay.find("ServiceAccount", name).unwrap_or_else(|| panic!("there is an account {name}"));
+        assert_eq!(account["automountServiceAccountToken"], false, "{name}");
+        assert_eq!(workload.pod()["automountServiceAccountToken"], false, "{name}");
+        assert!(accounts.insert(name), "{name} is used twice");
     }
+    assert_eq!(accounts.len(), overlay.all("ServiceAccount").count(), "{}: none is left over", overlay.name);
 }
 
 #[test]
 fn every_container_has_requests_a_memory_limit_and_an_image_of_a_version() {
-    for workload in workloads() {
-        for container in workload.containers() {
-            let (name, resources) = (workload.name(), &container["resources"]);
-            let quantities =
-                [&resources["requests"]["cpu"], &resources["requests"]["memory"], &resources["limits"]["memory"]];
-            assert!(quantities.iter().all(|quantity| quantity.is_string()), "{name}: {resources}");
-            // A limit on the processor only delays: it is the requests that are shared out.
-            assert!(resources["limits"]["cpu"].is_null(), "{name}");
-            let image = text(&container["image"]);
-            assert!(image.rsplit('/').next().unwrap().contains(':') && !image.ends_with(":latest"), "{name}: {image}");
-        }
+    workloads().for_each(is_bounded_and_of_a_version);
+}
+
+pub(super) fn is_bounded_and_of_a_version(workload: Workload<'_>) {
+    for container in workload.containers() {
+        let (name, resources) = (workload.name(), &container["resources"]);
+        let quantities =
+            [&resources["requests"]["cpu"], &resources["requests"]["memory"], &resources["limits"]["memory"]];
+        assert!(quantities.iter().all(|quantity| quantity.is_string()), "{name}: {resources}");
+        // A limit on the processor only delays: it is the requests that are shared out.
+        assert!(resources["limits"]["cpu"].is_null(), "{name}");
+        let image = text(&container["image"]);
+        assert!(image.rsplit('/').next().unwrap().contains(':') && !image.ends_with(":latest"), "{name}: {image}");
     }
 }
 

@@ -49,6 +49,21 @@ fn every_variable_is_one_that_its_program_knows() {
     }
 }
 
+/// Services that disagree about it refuse to start.
+#[test]
+fn whoever_knows_of_read_shards_is_told_the_same_number() {
+    for overlay in overlays() {
+        let told: Vec<_> = overlay.ours().iter().filter_map(|workload| workload.variable("READ_SHARDS")).collect();
+        assert_eq!(told, ["1", "1"], "{}", overlay.name);
+        for workload in overlay.ours() {
+            let [program, action] = ["command", "args"].map(|field| text(&workload.container()[field][0]));
+            let output = Command::new(binary(program)).args([action, "--help"]).output().unwrap();
+            let knows = String::from_utf8(output.stdout).unwrap().contains("[env: READ_SHARDS");
+            assert_eq!(knows, workload.variable("READ_SHARDS").is_some(), "{}", workload.name());
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_probe_is_answered_and_the_end_comes_before_the_grace_is_over() {
     let Some(overlay) = overlay("dev") else { return };

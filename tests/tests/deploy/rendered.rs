@@ -19,7 +19,7 @@ pub(super) struct Overlay {
     objects: Vec<Value>,
 }
 
-/// What makes pods: a Deployment or a Job.
+/// What makes pods: a Deployment, a StatefulSet or a Job.
 #[derive(Clone, Copy)]
 pub(super) struct Workload<'a> {
     pub(super) object: &'a Value,
@@ -93,7 +93,7 @@ impl Overlay {
         let with_pods = self.objects.iter().filter(|object| !object["spec"]["template"]["spec"].is_null());
         let workloads: Vec<_> = with_pods.map(|object| Workload { object, overlay: self }).collect();
         assert!(workloads.len() >= 4, "{}: {}", self.name, workloads.len());
-        for kind in ["Pod", "CronJob", "DaemonSet", "StatefulSet", "ReplicaSet"] {
+        for kind in ["Pod", "CronJob", "DaemonSet", "ReplicaSet"] {
             assert_eq!(self.all(kind).count(), 0, "{}: these tests don't know {kind}", self.name);
         }
         workloads
@@ -152,9 +152,11 @@ impl<'a> Workload<'a> {
         kinds.into_iter().flat_map(|kind| list(&self.pod()[kind])).collect()
     }
 
-    /// Its only container.
+    /// Its only container, whatever accompanies it.
     pub(super) fn container(&self) -> &'a Value {
-        let [container] = self.containers()[..] else { panic!("{} has one container", self.name()) };
+        let [container] = list(&self.pod()["containers"]).collect::<Vec<_>>()[..] else {
+            panic!("{} has one container", self.name())
+        };
         container
     }
 

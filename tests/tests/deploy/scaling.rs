@@ -46,10 +46,16 @@ fn command_and_query_are_scaled_by_what_they_request() {
 }
 
 #[test]
-fn there_is_one_projector_and_the_old_one_goes_first() {
+fn projectors_share_the_work_and_none_goes_before_another_has_come() {
     for overlay in overlays() {
         let projector = &overlay.find("Deployment", "projector").unwrap()["spec"];
-        assert_eq!((&projector["replicas"], &projector["strategy"]["type"]), (&Value::from(1), &"Recreate".into()));
+        let count = projector["replicas"].as_u64().unwrap();
+        assert_eq!(count, if overlay.name == "dev" { 1 } else { 2 }, "{}", overlay.name);
+        let strategy = &projector["strategy"];
+        assert!(strategy["type"].is_null() || strategy["type"] == "RollingUpdate", "{strategy}");
+        assert_eq!(strategy["rollingUpdate"], serde_json::json!({"maxSurge": 1, "maxUnavailable": 0}));
+        // A new version of a projection is ready when its views are made anew, and that may take long.
+        assert!(projector["progressDeadlineSeconds"].as_u64().is_some_and(|seconds| seconds >= 3600));
     }
 }
 

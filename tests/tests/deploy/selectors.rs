@@ -82,6 +82,6 @@ fn disruptions_are_limited_where_there_is_more_than_one_pod() {
             })
             .collect();
         limited.sort_unstable();
-        assert_eq!(limited, ["command-service", "query-service"], "{}", overlay.name);
+        assert_eq!(limited, ["command-service", "projector", "query-service"], "{}", overlay.name);
     }
 }
