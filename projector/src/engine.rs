@@ -111,8 +111,9 @@ impl Engine {
         while !stop.is_cancelled() {
             match tend(&writer, &versions, &member).await {
                 Ok(owned) => {
-                    status.set(Part::Leases, State::Following);
+                    // In this order, so that it is not ready before its units are.
                     units.work_at(owned);
+                    status.set(Part::Leases, State::Following);
                 }
                 Err(failure) => status.set(Part::Leases, State::Waiting(failure.to_string())),
             }

@@ -5,6 +5,7 @@
 //! A schedule is made from a seed, so that one that fails can be run again: `MODEL_SEED=17 cargo test -p projector model`.
 
 mod faults;
+mod positions;
 mod schedule;
 mod world;
 

@@ -41,6 +41,11 @@ impl Service {
         let mut violations = Violations::new();
         violations.identifier("projection", name);
         violations.into_result()?;
+        self.known(name)
+    }
+
+    #[allow(clippy::result_large_err, reason = "a Status is what tonic takes")]
+    fn known(&self, name: &str) -> Result<Arc<dyn Fold>, Status> {
         self.engine.projections.iter().find(|fold| fold.name() == name).cloned().ok_or_else(|| no_projection(name))
     }
 }
@@ -132,7 +137,7 @@ impl ProjectionAdminService for Service {
         violations.into_result()?;
         let wanted = (!request.projection.is_empty()).then_some(request.projection.as_str());
         if let Some(name) = wanted {
-            self.projection(name)?;
+            self.known(name)?;
         }
         let mut events =
             self.admin().await?.parked(wanted, &after.unwrap_or_default(), page_size + 1).await.map_err(failed)?;
@@ -147,13 +152,14 @@ impl ProjectionAdminService for Service {
         request: Request<RetryParkedEventRequest>,
     ) -> Result<Response<RetryParkedEventResponse>, Status> {
         let request = request.into_inner();
-        let fold = self.projection(&request.projection)?;
         let mut violations = Violations::new();
+        violations.identifier("projection", &request.projection);
         let position = u64::try_from(request.position).unwrap_or_default();
         if position == 0 {
             violations.add("position", "must be at least 1, the position of a log's first event");
         }
         violations.into_result()?;
+        let fold = self.known(&request.projection)?;
         let retried = self.admin().await?.retry_parked(&fold, position).await.map_err(retry_refused)?;
         let count = |events: usize| i32::try_from(events).unwrap_or(i32::MAX);
         let (folded_events, waiting_events) = (count(retried.folded), count(retried.waiting));

@@ -30,6 +30,7 @@ struct Bench {
     tally: Tally,
     commands: Channel,
     queries: Channel,
+    projections: Channel,
     before: Log,
     failures: Vec<String>,
 }
@@ -39,13 +40,23 @@ impl Bench {
         let tally = Tally::start().await;
         tally.stocked("b1", "LAMP", 100).await;
         let before = Log::read(&tally.database().await).await;
-        Self { commands: tally.command.channel(), queries: tally.query.channel(), tally, before, failures: Vec::new() }
+        Self {
+            commands: tally.command.channel(),
+            queries: tally.query.channel(),
+            projections: tally.projector.channel(),
+            tally,
+            before,
+            failures: Vec::new(),
+        }
     }
 
     async fn call(&self, method: &MethodDescriptor, bytes: Vec<u8>) -> Result<(), Error> {
-        let service = method.parent_service().name().to_owned();
-        let is_query = service.contains("Query") || service == "EventLogService";
-        call(if is_query { &self.queries } else { &self.commands }, method, bytes).await.map(drop)
+        let process = match method.parent_service().name() {
+            "ProjectionAdminService" => &self.projections,
+            service if service.contains("Query") || service == "EventLogService" => &self.queries,
+            _ => &self.commands,
+        };
+        call(process, method, bytes).await.map(drop)
     }
 
     /// Sends what must be refused, and notes what is wrong with the answer. `fields` are those that it must name, and no others.
@@ -97,7 +108,7 @@ fn shown(value: &Value) -> String {
 #[tokio::test]
 async fn every_rpc_names_every_field_that_is_bad() {
     let mut bench = Bench::new().await;
-    assert_eq!(methods().len(), 18, "the RPCs of this API");
+    assert_eq!(methods().len(), 27, "the RPCs of this API");
     let mut calls = 0;
     for method in methods() {
         for place in places(&method) {
@@ -123,7 +134,7 @@ async fn every_rpc_names_every_field_that_is_bad() {
 #[tokio::test]
 async fn all_bad_fields_are_named_at_once() {
     let mut bench = Bench::new().await;
-    for method in methods() {
+    for method in methods().into_iter().filter(|method| method.input().fields().len() > 0) {
         let mut request = good(&method.input());
         let mut expected = BTreeSet::new();
         for place in places(&method) {
@@ -153,8 +164,8 @@ async fn an_empty_message_lacks_every_field_that_is_needed() {
         let mut expected: BTreeSet<String> = needed.map(|field| field.name().to_owned()).collect();
         match method.name() {
             "ListOrders" => expected = one("customer_id".to_owned()),
-            // All lines that wait; all events that there are.
-            "ListBackorders" | "Subscribe" => {
+            // All lines that wait; all events that there are; all projections, and all events of theirs that are parked.
+            "ListBackorders" | "Subscribe" | "ListProjections" | "ListParkedEvents" => {
                 bench.call(&method, Vec::new()).await.unwrap();
                 continue;
             }
@@ -204,8 +215,8 @@ async fn bytes_that_are_no_message_are_refused() {
     ];
     for method in methods() {
         for (what, bytes) in &cases {
-            // Its first field is a number.
-            if method.name() == "Subscribe" && *what == "a number in place of a text" {
+            // Its first field is a number, or it has none.
+            if matches!(method.name(), "Subscribe" | "ListProjections") && *what == "a number in place of a text" {
                 continue;
             }
             let error = bench.call(&method, bytes.clone()).await.expect_err(what);

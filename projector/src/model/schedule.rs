@@ -9,7 +9,8 @@ use std::task::{Context, Waker};
 use fastrand::Rng;
 use tally_read_model::{BuildId, Unit};
 
-use super::world::{Fault, NAME, Redis, SHARDS, World, fold};
+use super::positions::fold;
+use super::world::{Fault, NAME, Redis, SHARDS, World};
 use crate::conduct::Conductor;
 use crate::replicas::{member, tend};
 use crate::step::{Observer, Stepper};

@@ -11,8 +11,6 @@ use tally_read_model::{
 use tonic::async_trait;
 
 use crate::Recorded;
-use crate::fold::Fold;
-use crate::projection::{Handles, Projection, Unfoldable, View};
 use crate::projections::testing::external;
 use crate::retry::Failure;
 use crate::stores::{At, Log, Views, follow};
@@ -32,38 +30,6 @@ pub(super) enum Fault {
     /// As those see it who promote.
     PromotedTooEarlyByThis,
     LossNotNoticed,
-}
-
-/// A projection whose views say which events made them: the positions, in order.
-pub(super) struct Positions;
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Seen(Vec<u8>);
-
-impl View for Seen {
-    fn to_bytes(&self) -> Vec<u8> {
-        self.0.clone()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Unfoldable> {
-        Ok(Self(bytes.to_vec()))
-    }
-}
-
-impl Projection for Positions {
-    type View = Seen;
-    const NAME: &'static str = NAME;
-    const HANDLES: Handles = Handles::Everything;
-
-    fn key(recorded: &Recorded) -> Option<String> {
-        Some(recorded.stream_id.clone())
-    }
-
-    fn fold(view: Option<Seen>, recorded: &Recorded) -> Result<Option<Seen>, Unfoldable> {
-        let mut seen = view.unwrap_or_default();
-        seen.0.push(recorded.position as u8);
-        Ok(Some(seen))
-    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -218,10 +184,6 @@ fn went_back(keys: &BuildKeys, batch: &Batch) -> bool {
     let is_there = |key: &String| keys.views.contains_key(key);
     batch.views.iter().any(|change| !change.was_stored && is_there(&change.key))
         || batch.skipped.iter().any(|skipped| is_there(&skipped.name[1..].to_owned()))
-}
-
-pub(super) fn fold() -> Arc<dyn Fold> {
-    Arc::new(Positions)
 }
 
 #[async_trait]

@@ -104,6 +104,10 @@ pub(super) fn rule(field: &FieldDescriptor) -> Rule {
         ("SubscribeRequest", "after_token") => Token,
         ("SubscribeRequest", "only_new") => Any,
         ("SubscribeRequest", "event_types" | "stream_id_prefixes") => List { max: FILTER_MAX, needed: false },
+        ("ListParkedEventsRequest", "projection") => Text { max: IDENTIFIER_MAX, needed: false },
+        (_, "projection") => identifier,
+        ("RebuildProjectionRequest", "wait_for_promotion") => Any,
+        ("RetryParkedEventRequest", "position") => AtLeast(1),
         (message, field) => panic!("{message}.{field} has no rule: say what it may hold"),
     }
 }

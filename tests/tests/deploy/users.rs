@@ -44,7 +44,8 @@ fn url_of(redis: &Redis, user: &str) -> String {
 #[tokio::test]
 async fn each_user_may_do_its_work() {
     // Processes that start again on a busy machine.
-    let patience = ["DATABASE_ACQUIRE_MS_MAX", "DATABASE_STATEMENT_MS_MAX", "REDIS_CONNECT_MS_MAX", "REDIS_READ_MS_MAX"];
+    let patience =
+        ["DATABASE_ACQUIRE_MS_MAX", "DATABASE_STATEMENT_MS_MAX", "REDIS_CONNECT_MS_MAX", "REDIS_READ_MS_MAX"];
     let tally = Tally::start_on_own_servers_with_environment(&patience.map(|name| (name, "20000"))).await;
     make_users(tally.servers().redis(), &tally.log).await;
     let as_user = async |service: &system_tests::Service, user: &str| {
