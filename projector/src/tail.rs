@@ -81,7 +81,7 @@ impl Tail {
     /// The `before` events after a position, and whole commands behind them, at least one if there is any.
     async fn read_behind(&self, position: u64, before: usize, mut limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
         loop {
-            let mut events = match self.window_after(position, before + limit) {
+            let mut events = match self.window_after(position, before, limit) {
                 Some(events) => events,
                 None => self.log_after(position, before + limit).await?,
             };
@@ -97,12 +97,12 @@ impl Tail {
         }
     }
 
-    /// None where only the log itself knows.
-    fn window_after(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
+    /// None where only the log itself knows: also whether there is anything behind the `before` events.
+    fn window_after(&self, position: u64, before: usize, limit: usize) -> Option<Vec<Arc<Recorded>>> {
         let window = self.lock();
-        let holds_next = window.front()?.position <= position + 1 && window.back()?.position > position;
+        let holds_next = window.front()?.position <= position + 1 && window.back()?.position > position + before as u64;
         let start = window.partition_point(|event| event.position <= position);
-        holds_next.then(|| window.iter().skip(start).take(limit).cloned().collect())
+        holds_next.then(|| window.iter().skip(start).take(before + limit).cloned().collect())
     }
 
     async fn log_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
@@ -271,6 +271,10 @@ mod tests {
         assert_eq!(positions_after(&tail, 10).await, [11, 12], "the third may go on");
         assert!(tail.read_after(9, 3).await.is_err(), "10 is not in memory");
         assert!(tail.read_after(20, 3).await.is_err(), "what comes next is not in memory");
+        let at = |event: &Recorded| (event.position, event.fingerprint);
+        let newest = tail.lock().iter().skip(8).map(|event| at(event)).collect::<Vec<_>>();
+        assert_eq!(Log::read_after(&tail, newest[0], 3).await.unwrap()[0].position, 20);
+        assert!(Log::read_after(&tail, newest[1], 3).await.is_err(), "nor is it after the newest");
     }
 
     #[tokio::test]
@@ -287,8 +291,8 @@ mod tests {
         let tail = tail(4).await;
         tail.push(events(1..=3, |at| at));
         tail.push(events(4..=6, |at| at));
-        assert_eq!(tail.window_after(2, 9).map(|events| events.len()), Some(4));
-        assert!(tail.window_after(1, 9).is_none());
+        assert_eq!(tail.window_after(2, 0, 9).map(|events| events.len()), Some(4));
+        assert!(tail.window_after(1, 0, 9).is_none());
     }
 
     #[tokio::test]
@@ -297,6 +301,6 @@ mod tests {
         tail.push(events(1..=3, |at| at));
         tail.go_back(2);
         assert_eq!(*tail.watch_head().borrow(), 2);
-        assert!(tail.window_after(0, 9).is_none());
+        assert!(tail.window_after(0, 0, 9).is_none());
     }
 }
