@@ -166,6 +166,8 @@ impl Writer {
         let mut answer = self.connection.once::<Vec<String>>(&mut script).await?;
         #[cfg(feature = "planted-faults")]
         planted.after(&answer).await?;
+        #[cfg(feature = "planted-faults")]
+        planted.again(script);
         match answer.first().map(String::as_str) {
             Some("done") => Ok(Applied::Done),
             Some("moved") => Ok(Applied::Moved),

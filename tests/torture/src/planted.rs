@@ -72,7 +72,7 @@ planted! {
     /// The checkpoint is moved after the views, in a step of its own.
     CheckpointSecond = "checkpoint-in-a-second-step" by Code under [KillProjector],
     /// A batch is applied wherever the projection stands.
-    NoOwnerCheck = "no-owner-check" by Code under [SecondProjector],
+    NoOwnerCheck = "no-owner-check" by Code under [],
     /// Commands get an id of the service's own.
     CommandIdReplaced = "command-id-replaced" by Code under [],
     /// What fails is tried again under a new id.

@@ -25,8 +25,10 @@ const COMMAND_REFUSALS: [(&str, &[&str]); 4] = [
     ("Aborted", &["VERSION_MISMATCH"]),
 ];
 /// What anything may fail with, and has to say when to try again.
-const PASSING: [(&str, &[&str]); 2] =
-    [("ResourceExhausted", &["OVERLOADED"]), ("Unavailable", &["STORE_UNAVAILABLE", "NOT_YET_VISIBLE"])];
+const PASSING: [(&str, &[&str]); 2] = [
+    ("ResourceExhausted", &["OVERLOADED"]),
+    ("Unavailable", &["STORE_UNAVAILABLE", "NOT_YET_VISIBLE", "VIEWS_RECOVERING"]),
+];
 /// gRPC's own, at the end of a deadline or of a connection.
 const TRANSPORT: [&str; 2] = ["DeadlineExceeded", "Cancelled"];
 
