@@ -23,6 +23,9 @@ use crate::{Listening, Readiness};
 
 /// Calls under way on one connection; further ones wait at the client, as HTTP/2 has it.
 const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+/// Calls that were given up before they were looked at, on one connection, until the library ends it. The library's own 20 are reached by whoever
+/// gives up a few calls at once; what a connection may do of it is bounded by its allowance (`connections/allowance.rs`), and by what one turn reads.
+const RESETS_PENDING_MAX: usize = STREAMS_PER_CONNECTION_MAX as usize;
 /// Bytes of headers in one request.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// How often a silent connection is asked whether anybody is there.
@@ -46,9 +49,9 @@ pub async fn serve(
     let (reporter, health_service) = health();
     let report = tokio::spawn(readiness.clone().report(reporter, services.to_vec()));
 
-    let Listening { listener, address, tls, gate, connections_max, reflection: is_described } = listening;
+    let Listening { listener, address, tls, gate, connection_limits, reflection: is_described } = listening;
     let stopping = CancellationToken::new();
-    let incoming = Connections::accept(listener, tls, connections_max, stopping.clone());
+    let incoming = Connections::accept(listener, tls, connection_limits, stopping.clone());
     let (draining, drain_began) = oneshot::channel();
     let stop = async move {
         shutdown.await;
@@ -64,6 +67,7 @@ pub async fn serve(
     };
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
