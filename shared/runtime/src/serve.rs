@@ -23,9 +23,8 @@ use crate::{Listening, Readiness};
 
 /// Calls under way on one connection; further ones wait at the client, as HTTP/2 has it.
 const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
-/// Calls that were given up before they were looked at, on one connection, until the library ends it. The library's own 20 are reached by whoever
-/// gives up a few calls at once; what a connection may do of it is bounded by its allowance (`connections/allowance.rs`), and by what one turn reads.
-const RESETS_PENDING_MAX: usize = STREAMS_PER_CONNECTION_MAX as usize;
+/// Calls on one connection that were given up before they were looked at, until the library ends it: as it has it itself.
+const RESETS_PENDING_MAX: usize = 20;
 /// Bytes of headers in one request.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// How often a silent connection is asked whether anybody is there.

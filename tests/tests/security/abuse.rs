@@ -95,17 +95,50 @@ async fn a_flood_of_frames_that_ask_for_nothing_is_slowed_and_then_hung_up_on() 
     }
 }
 
+/// Calls that are begun and given up at once, `count` of them.
+fn resets(first: u32, count: u32) -> Vec<u8> {
+    let streams = (first..first + count).map(|index| 2 * index + 1);
+    streams.flat_map(|stream| [call(stream), frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat()).collect()
+}
+
 #[tokio::test]
-async fn calls_given_up_as_soon_as_they_are_begun_are_slowed_and_then_hung_up_on() {
+async fn who_gives_calls_up_as_soon_as_they_are_begun_is_kept_waiting_for_the_end_of_the_connection() {
     let tally = start().await;
     let service = &tally.query;
-    let (sent, took) = flood(service, |number| {
-        let streams = (number * BURST..(number + 1) * BURST).map(|index| 2 * index + 1);
-        streams.flat_map(|stream| [call(stream), frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat()).collect()
-    })
-    .await;
+    let (sent, took) = flood(service, |number| resets(number * BURST, BURST)).await;
     assert_eq!(farewell(&sent), (ENHANCE_YOUR_CALM, "too_many_resets".to_owned()));
-    assert!(took >= OVERUSE_MAX, "not at once: {took:?}");
+    assert!(took >= OVERUSE_MAX, "not at once, or it would be back at once: {took:?}");
+    assert_eq!(hung_up(service, "resets").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_few_calls_at_a_time_that_are_given_up_at_once_are_slowed_and_then_hung_up_on() {
+    let tally = start().await;
+    let service = &tally.query;
+    let mut connection = TcpStream::connect(service.address()).await.unwrap();
+    connection.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
+    let (mut sent, mut bytes, began) = (Vec::new(), [0; 4_096], Instant::now());
+    let pongs = |sent: &[u8]| frames(sent).iter().filter(|(kind, _)| *kind == PING).count();
+    // Never as many as the library minds: the next ones follow when it has looked at these.
+    let floods = async {
+        for number in 0.. {
+            let few = [resets(number * 5, 5), frame(PING, 0, 0, &[0; 8])].concat();
+            if connection.write_all(&few).await.is_err() {
+                return number;
+            }
+            while pongs(&sent) <= number as usize {
+                match connection.read(&mut bytes).await {
+                    Ok(count @ 1..) => sent.extend_from_slice(&bytes[..count]),
+                    _ => return number,
+                }
+            }
+        }
+        unreachable!("it goes on until it is hung up on")
+    };
+    let times = timeout(PATIENCE, floods).await.expect("it is hung up on");
+    assert_eq!(farewell(&sent), (ENHANCE_YOUR_CALM, "too_many_resets".to_owned()));
+    assert!(began.elapsed() >= OVERUSE_MAX, "slowed first");
+    assert!(times <= 6, "ten calls are saved, and there is no time for many more: {times} times five");
     assert_eq!(hung_up(service, "resets").await, 1.0);
 }
 

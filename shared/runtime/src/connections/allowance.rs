@@ -18,10 +18,11 @@ const SAVED_SECONDS: f64 = 10.0;
 const CALL_EARNS: f64 = 1.0;
 /// A frame of an answer pays for the client's flow control and a measuring PING, twice over.
 const ANSWER_FRAME_EARNS: f64 = 4.0;
-/// Frames that a call costs which is given up before anybody could have answered it.
-const RAPID_RESET_COSTS: f64 = 3.0;
+/// Frames that a call costs which is given up before anybody could have answered it: a call's work, for nothing. One in ten that are answered can
+/// be (hedging does that), and twenty at once: the library ends a connection by itself at as many.
+const RAPID_RESET_COSTS: f64 = 100.0;
 /// How soon that is. Whatever is between one and two of it may count as either.
-const RAPID_RESET: Duration = Duration::from_millis(5);
+const RAPID_RESET: Duration = Duration::from_millis(2);
 /// Frames that a CONTINUATION costs: what a request's headers may be at most has room in one frame.
 const CONTINUATION_COSTS: f64 = 100.0;
 

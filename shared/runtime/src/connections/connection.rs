@@ -19,7 +19,7 @@ use super::frames::{FrameHeads, go_away};
 use super::transport::Transport;
 use super::{ConnectionLimits, METRICS, Open};
 
-/// Bytes of a turn. What was begun is read to its end, so it can be twice as much.
+/// Bytes of a turn. What was begun is read to its end, so it can be one read more.
 const TURN_BYTES_MAX: usize = 8 * 1024;
 
 /// A connection of a client.
@@ -208,3 +208,6 @@ impl AsyncWrite for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

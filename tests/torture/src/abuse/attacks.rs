@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::process::nice;
 use system_tests::frames::{CONTINUATION, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, call, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,9 +14,7 @@ const IDLE: usize = 5_000;
 /// Connections of the attacks that do something.
 const BUSY: usize = 16;
 /// Frames written at once.
-const BURST: usize = 64;
-/// Where attackers stand in the queue for a processor: last. What they take would be theirs, were they elsewhere.
-const NICENESS: i32 = 19;
+const BURST: usize = 256;
 /// After a connection was refused or hung up on, before the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -62,11 +59,7 @@ impl Attack {
     /// Goes on until what is returned is dropped. On a thread of its own, so that good clients never wait for an attacker's task.
     pub(super) fn begin(self, victim: SocketAddr) -> std::io::Result<Attackers> {
         let connections = if matches!(self, Self::IdleConnections) { IDLE } else { BUSY };
-        let mut threads = Builder::new_multi_thread();
-        let last_in_the_queue = || {
-            let _ = nice(NICENESS);
-        };
-        let runtime = threads.worker_threads(1).on_thread_start(last_in_the_queue).enable_all().build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         for _ in 0..connections {
             runtime.spawn(async move {
                 loop {
@@ -104,8 +97,13 @@ impl Attack {
         let mut ignored = [0; 4_096];
         let shout = async {
             let mut stream = 1_u32;
+            let mut burst = self.burst(&mut stream);
             loop {
-                to.write_all(&self.burst(&mut stream)).await?;
+                to.write_all(&burst).await?;
+                // What names no stream can be sent again as it is: the attacker's work is as little as can be.
+                if !matches!(self, Self::PingFlood | Self::SettingsFlood) {
+                    burst = self.burst(&mut stream);
+                }
                 if stream > 1 << 30 {
                     break;
                 }
