@@ -85,7 +85,8 @@ async fn a_turn_ends_though_there_is_more_and_asks_for_the_next() {
         let bytes = poll_fn(|_| Poll::Ready(turn(&mut connection, &mut Context::from_waker(&waker)))).await;
         assert!(bytes <= TURN_BYTES_MAX + READ_BYTES, "{bytes} in one turn");
         (read, turns) = (read + bytes, turns + 1);
-        assert_eq!(wakes.0.load(Ordering::Relaxed), turns, "it asks to be looked at again");
+        // The last one can end because there is nothing more.
+        assert!(wakes.0.load(Ordering::Relaxed) == turns || read == sent.len(), "it asks to be looked at again");
         tokio::task::yield_now().await;
     }
     assert_eq!(read, sent.len());
