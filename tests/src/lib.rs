@@ -10,6 +10,7 @@ pub mod client;
 pub mod credentials;
 mod eventually;
 pub mod fold;
+pub mod frames;
 pub mod health;
 mod log;
 mod mutated;

@@ -1,5 +1,6 @@
 //! Who may call, over what, and what a process says about itself.
 
+mod abuse;
 mod matrix;
 mod settings;
 mod stores;

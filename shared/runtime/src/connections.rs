@@ -2,6 +2,13 @@
 //!
 //! When the process is told to stop, the listener is closed at once, so that a new client is refused and goes to another replica, instead of
 //! waiting in a queue that nobody looks at any more.
+//!
+//! What one connection may do to the others is bounded in `connections/connection.rs`.
+
+mod allowance;
+mod connection;
+mod frames;
+mod transport;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,18 +17,21 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntGauge, register_int_gauge};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge,
+};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 use crate::tls::{self, Tls};
+use allowance::Reason;
+use connection::Connection;
+use transport::Transport;
 
 /// Connections accepted and not taken over yet.
 const HANDED_OVER_MAX: usize = 64;
@@ -35,6 +45,8 @@ pub(crate) static METRICS: LazyLock<Metrics> =
 pub(crate) struct Metrics {
     open: IntGauge,
     limit: IntGauge,
+    slowed: IntCounter,
+    hung_up: IntCounterVec,
     handshake_failures: IntCounter,
     pub(crate) tls_reloads: IntCounter,
     pub(crate) tls_reload_failures: IntCounter,
@@ -44,18 +56,44 @@ pub(crate) struct Metrics {
 impl Metrics {
     fn register() -> prometheus::Result<Self> {
         let (tls_reloads, tls_reload_failures, handshake_failures, tls_expires_at) = tls::register()?;
+        let hung_up = register_int_counter_vec!(
+            "tally_connections_hung_up_total",
+            "Connections of clients that were ended because of what the client sent, or did not.",
+            &["reason"]
+        )?;
+        for reason in Reason::ALL {
+            hung_up.with_label_values(&[reason.label()]);
+        }
         Ok(Self {
             open: register_int_gauge!("tally_connections", "Connections of clients that are open.")?,
             limit: register_int_gauge!(
                 "tally_connections_limit",
                 "Connections of clients that may be open at a time."
             )?,
+            slowed: register_int_counter!(
+                "tally_connections_slowed_total",
+                "Times that a connection was read from more slowly, because too many frames on it asked for nothing."
+            )?,
+            hung_up,
             handshake_failures,
             tls_reloads,
             tls_reload_failures,
             tls_expires_at,
         })
     }
+}
+
+/// What a client's connection may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    /// Connections at a time.
+    pub(crate) connections_max: usize,
+    /// How long a connection may take to begin.
+    pub(crate) preface_timeout: Duration,
+    /// Frames a second that ask for nothing.
+    pub(crate) control_frames_per_second_max: u32,
+    /// How long it may send more of them.
+    pub(crate) overuse_max: Duration,
 }
 
 /// The connections that come in.
@@ -66,12 +104,17 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Accepts until `stopping` is cancelled; then the listener is closed.
-    pub(crate) fn accept(listener: TcpListener, tls: Option<Tls>, max: usize, stopping: CancellationToken) -> Self {
-        METRICS.limit.set(i64::try_from(max).unwrap_or(i64::MAX));
+    pub(crate) fn accept(
+        listener: TcpListener,
+        tls: Option<Tls>,
+        limits: ConnectionLimits,
+        stopping: CancellationToken,
+    ) -> Self {
+        METRICS.limit.set(i64::try_from(limits.connections_max).unwrap_or(i64::MAX));
         let (hand_over, accepted) = mpsc::channel(HANDED_OVER_MAX);
         let accepting = tokio::spawn(async move {
             tokio::select! {
-                () = accept(listener, tls, max, hand_over) => {}
+                () = accept(listener, tls, limits, &stopping, hand_over) => {}
                 () = stopping.cancelled() => {}
             }
         });
@@ -87,8 +130,14 @@ impl Stream for Connections {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<Tls>, max: usize, hand_over: mpsc::Sender<Connection>) {
-    let places = Arc::new(Semaphore::new(max));
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: ConnectionLimits,
+    stopping: &CancellationToken,
+    hand_over: mpsc::Sender<Connection>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
     loop {
         // Before the accept: whoever is too many waits in the system's queue, where it costs us nothing.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -103,8 +152,9 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, max: usize, hand_over: 
         // Without it small answers wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let open = Open::new(place);
+        let (info, stopping) = (stream.connect_info(), stopping.clone());
         let Some(tls) = &tls else {
-            let connection = Connection { info: stream.connect_info(), stream: Transport::Plain(stream), _open: open };
+            let connection = Connection::new(Transport::Plain(stream), info, open, limits, stopping);
             if hand_over.send(connection).await.is_err() {
                 return;
             }
@@ -113,12 +163,10 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, max: usize, hand_over: 
         let (acceptor, timeout) = (TlsAcceptor::from(tls.current()), tls.handshake_timeout);
         let hand_over = hand_over.clone();
         tokio::spawn(async move {
-            let info = stream.connect_info();
             match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    let _ = hand_over
-                        .send(Connection { info, stream: Transport::Tls(Box::new(stream)), _open: open })
-                        .await;
+                    let transport = Transport::Tls(Box::new(stream));
+                    let _ = hand_over.send(Connection::new(transport, info, open, limits, stopping)).await;
                 }
                 Ok(Err(error)) => {
                     METRICS.handshake_failures.inc();
@@ -149,78 +197,6 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         METRICS.open.dec();
-    }
-}
-
-/// A connection of a client.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: Transport,
-    info: TcpConnectInfo,
-    _open: Open,
-}
-
-#[derive(Debug)]
-enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.info.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
 

@@ -1,17 +1,24 @@
 //! How a port is served: encrypted, to whom, to how many.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{ArgAction, Args};
 use tokio::net::TcpListener;
 
-use crate::connections::is_local;
+use crate::connections::{ConnectionLimits, is_local};
 use crate::tls::{Tls, TlsArgs};
 use crate::tokens::{self, Gate, TokenArgs};
 
 /// Connections of clients at a time.
 const CONNECTIONS_MAX: u32 = 4_096;
+/// How long a connection may take to begin. A client writes its first frames with the hand-shake.
+const PREFACE_MS_MAX: u64 = 10_000;
+/// Frames a second, of a connection, that are no part of a call. Clients that are asked to be gentle send one every ten seconds.
+const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 200;
+/// How long a connection may send more of them, while it is slowed, until it is hung up on.
+const OVERUSE_MS_MAX: u64 = 10_000;
 
 /// How a port is served.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +33,22 @@ pub struct PortArgs {
     #[arg(long, env = "TALLY_CONNECTIONS_MAX", default_value_t = CONNECTIONS_MAX, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_max: u32,
+
+    /// Milliseconds that a connection may take to begin (after the TLS hand-shake, where there is one)
+    #[arg(long, env = "TALLY_PREFACE_MS_MAX", default_value_t = PREFACE_MS_MAX, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) preface_ms_max: u64,
+
+    /// Frames a second on a connection that ask for nothing, beyond those that calls and answers bring with them: PING, SETTINGS, WINDOW_UPDATE,
+    /// calls given up at once. Ten seconds' worth can be saved up; whoever sends more is slowed down to it
+    #[arg(long, env = "TALLY_CONTROL_FRAMES_PER_SECOND_MAX", default_value_t = CONTROL_FRAMES_PER_SECOND_MAX, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) control_frames_per_second_max: u32,
+
+    /// Milliseconds that a connection may send more of them, before it is hung up on
+    #[arg(long, env = "TALLY_OVERUSE_MS_MAX", default_value_t = OVERUSE_MS_MAX, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) overuse_ms_max: u64,
 
     /// Whether the API describes itself to whoever may ask (gRPC reflection)
     #[arg(long, env = "TALLY_REFLECTION", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
@@ -43,8 +66,22 @@ impl Default for PortArgs {
             tls: TlsArgs::default(),
             tokens: TokenArgs::default(),
             connections_max: CONNECTIONS_MAX,
+            preface_ms_max: PREFACE_MS_MAX,
+            control_frames_per_second_max: CONTROL_FRAMES_PER_SECOND_MAX,
+            overuse_ms_max: OVERUSE_MS_MAX,
             reflection: true,
             insecure: false,
+        }
+    }
+}
+
+impl PortArgs {
+    fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            connections_max: self.connections_max as usize,
+            preface_timeout: Duration::from_millis(self.preface_ms_max),
+            control_frames_per_second_max: self.control_frames_per_second_max,
+            overuse_max: Duration::from_millis(self.overuse_ms_max),
         }
     }
 }
@@ -56,7 +93,7 @@ pub struct Listening {
     pub address: SocketAddr,
     pub(crate) tls: Option<Tls>,
     pub(crate) gate: Option<Gate>,
-    pub(crate) connections_max: usize,
+    pub(crate) connection_limits: ConnectionLimits,
     pub(crate) reflection: bool,
 }
 
@@ -82,6 +119,6 @@ pub async fn bind(address: SocketAddr, port: &PortArgs) -> anyhow::Result<Listen
     }
     let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
-    let connections_max = port.connections_max as usize;
-    Ok(Listening { listener, address, tls, gate, connections_max, reflection: port.reflection })
+    let connection_limits = port.connection_limits();
+    Ok(Listening { listener, address, tls, gate, connection_limits, reflection: port.reflection })
 }

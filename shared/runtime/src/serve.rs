@@ -23,6 +23,8 @@ use crate::{Listening, Readiness};
 
 /// Calls under way on one connection; further ones wait at the client, as HTTP/2 has it.
 const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+/// Calls on one connection that were given up before they were looked at, until the library ends it: as it has it itself.
+const RESETS_PENDING_MAX: usize = 20;
 /// Bytes of headers in one request.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// How often a silent connection is asked whether anybody is there.
@@ -46,9 +48,9 @@ pub async fn serve(
     let (reporter, health_service) = health();
     let report = tokio::spawn(readiness.clone().report(reporter, services.to_vec()));
 
-    let Listening { listener, address, tls, gate, connections_max, reflection: is_described } = listening;
+    let Listening { listener, address, tls, gate, connection_limits, reflection: is_described } = listening;
     let stopping = CancellationToken::new();
-    let incoming = Connections::accept(listener, tls, connections_max, stopping.clone());
+    let incoming = Connections::accept(listener, tls, connection_limits, stopping.clone());
     let (draining, drain_began) = oneshot::channel();
     let stop = async move {
         shutdown.await;
@@ -64,6 +66,7 @@ pub async fn serve(
     };
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

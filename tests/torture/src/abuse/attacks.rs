@@ -3,29 +3,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use system_tests::frames::{CONTINUATION, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, call, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Connections that stay and do nothing.
 const IDLE: usize = 5_000;
 /// Connections of the attacks that do something.
 const BUSY: usize = 16;
 /// Frames written at once.
-const BURST: usize = 64;
+const BURST: usize = 256;
 /// After a connection was refused or hung up on, before the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 /// SETTINGS_INITIAL_WINDOW_SIZE = 0: nothing may be sent to us.
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 
@@ -36,16 +28,18 @@ pub(super) enum Attack {
     HalfOpen,
     RapidReset,
     PingFlood,
+    SettingsFlood,
     NeverReading,
     EndlessHeaders,
 }
 
 impl Attack {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::IdleConnections,
         Self::HalfOpen,
         Self::RapidReset,
         Self::PingFlood,
+        Self::SettingsFlood,
         Self::NeverReading,
         Self::EndlessHeaders,
     ];
@@ -56,24 +50,25 @@ impl Attack {
             Self::HalfOpen => "connections that say nothing",
             Self::RapidReset => "rapid reset",
             Self::PingFlood => "ping flood",
+            Self::SettingsFlood => "settings flood",
             Self::NeverReading => "streams that are never read",
             Self::EndlessHeaders => "headers without an end",
         }
     }
 
-    /// Goes on until it is aborted.
-    pub(super) fn begin(self, victim: SocketAddr) -> JoinSet<()> {
+    /// Goes on until what is returned is dropped. On a thread of its own, so that good clients never wait for an attacker's task.
+    pub(super) fn begin(self, victim: SocketAddr) -> std::io::Result<Attackers> {
         let connections = if matches!(self, Self::IdleConnections) { IDLE } else { BUSY };
-        let mut attackers = JoinSet::new();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         for _ in 0..connections {
-            attackers.spawn(async move {
+            runtime.spawn(async move {
                 loop {
                     let _ = self.attack(victim).await;
                     sleep(PAUSE).await;
                 }
             });
         }
-        attackers
+        Ok(Attackers(Some(runtime)))
     }
 
     async fn attack(self, victim: SocketAddr) -> std::io::Result<()> {
@@ -102,8 +97,13 @@ impl Attack {
         let mut ignored = [0; 4_096];
         let shout = async {
             let mut stream = 1_u32;
+            let mut burst = self.burst(&mut stream);
             loop {
-                to.write_all(&self.burst(&mut stream)).await?;
+                to.write_all(&burst).await?;
+                // What names no stream can be sent again as it is: the attacker's work is as little as can be.
+                if !matches!(self, Self::PingFlood | Self::SettingsFlood) {
+                    burst = self.burst(&mut stream);
+                }
                 if stream > 1 << 30 {
                     break;
                 }
@@ -138,10 +138,22 @@ impl Attack {
                     bytes.extend(frame(kind, 0, 1, &block));
                     *stream = 3;
                 }
+                Self::SettingsFlood => bytes.extend(frame(SETTINGS, 0, 0, &NO_WINDOW)),
                 _ => bytes.extend(frame(PING, 0, 0, &[0; 8])),
             }
         }
         bytes
+    }
+}
+
+/// Those who attack.
+pub(super) struct Attackers(Option<Runtime>);
+
+impl Drop for Attackers {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -150,32 +162,4 @@ async fn hold(connection: &mut TcpStream) -> std::io::Result<()> {
     let mut ignored = [0; 1_024];
     while connection.read(&mut ignored).await? > 0 {}
     Ok(())
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// A call of reflection or health by its headers, and an empty message: what costs a server something and needs nothing to be there.
-fn call(stream: u32) -> Vec<u8> {
-    // POST, http; then literals: the path and the authority by their indices, and a name of its own.
-    let mut block = vec![0x83, 0x86];
-    literal(&mut block, 4, b"/grpc.health.v1.Health/Watch");
-    literal(&mut block, 1, b"victim");
-    block.extend([0x00, 12]);
-    block.extend(b"content-type");
-    block.push(16);
-    block.extend(b"application/grpc");
-    let headers = frame(HEADERS, END_HEADERS, stream, &block);
-    [headers, frame(DATA, END_STREAM, stream, &[0; 5])].concat()
-}
-
-fn literal(block: &mut Vec<u8>, name: u8, value: &[u8]) {
-    block.push(name);
-    block.push(u8::try_from(value.len()).unwrap_or(127));
-    block.extend(value);
 }
