@@ -23,6 +23,7 @@ test: ## Prove it: installs what is missing, builds, runs every test on real ser
 check: ## Check the style: formatting, lints, the protos, the tree's own rules
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo check --locked --manifest-path bench/cqrs-es/Cargo.toml --target-dir $(dir $(BIN))
 	@command -v buf >/dev/null || $(LOCAL) install --tests
 	cd proto && $(BUF) lint
 	cargo test --workspace --test system tidy::

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tally_api::allocation::v1::allocation_command_service_server::{AllocationCommandServiceServer, SERVICE_NAME};
-use tally_runtime::{Readiness, bind, serve, stop_signal};
+use tally_runtime::{PortArgs, Readiness, bind, serve, stop_signal};
 use tonic::service::Routes;
 
 use crate::service::Service;
@@ -26,6 +26,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let routes = Routes::new(AllocationCommandServiceServer::new(service));
     let readiness = Readiness::default();
     readiness.set(true);
-    let listening = bind(([127, 0, 0, 1], 0).into()).await?;
+    let listening = bind(([127, 0, 0, 1], 0).into(), &PortArgs::default()).await?;
     serve(listening, routes, &[SERVICE_NAME], readiness, DRAIN_TIMEOUT, stop_signal()?).await
 }
