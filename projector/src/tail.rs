@@ -1,7 +1,9 @@
 //! The end of the log, read once for all projections of the process.
 //!
-//! The newest events stay in memory, decoded, so that projections that keep up with the log don't read Postgres each for itself. One that
-//! is further behind reads the log by itself until it has caught up.
+//! The newest events stay in memory, decoded, so that projections that keep up with the log don't read Postgres each for itself. Those that
+//! are further behind go through the log at about the same pace, so what one of them has read stays for the others for a while.
+
+mod pages;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -22,6 +24,7 @@ use crate::retry::{Backoff, Failure};
 use crate::status::{Part, State, Status};
 use crate::stores::{At, Log, follow};
 use crate::{Recorded, commands};
+use pages::Pages;
 
 /// How often it is checked that the log still ends where it ended.
 const HEAD_CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -33,7 +36,7 @@ const BUSY_FOR: Duration = Duration::from_secs(1);
 pub(crate) struct TailLimits {
     /// The most events that are read at once, but for those of one command.
     pub(crate) batch_events_max: usize,
-    /// The most events that stay in memory.
+    /// The most events that stay in memory; and as many again while projections catch up.
     pub(crate) window_events_max: usize,
     /// How often the log is looked at while events come in and no bell rings.
     pub(crate) poll_busy: Duration,
@@ -49,13 +52,16 @@ pub(crate) struct Tail {
     limits: TailLimits,
     /// The newest events. It always ends with a whole command.
     window: Mutex<VecDeque<Arc<Recorded>>>,
+    /// What was read last by those that are behind.
+    pages: Pages,
     /// Where the log ends as far as is known.
     head: watch::Sender<u64>,
 }
 
 impl Tail {
     pub(crate) fn new(store: ReadStore, limits: TailLimits) -> Self {
-        Self { store, limits, window: Mutex::default(), head: watch::Sender::new(0) }
+        let pages = Pages::new(limits.window_events_max);
+        Self { store, limits, window: Mutex::default(), pages, head: watch::Sender::new(0) }
     }
 
     /// Tells where the log ends, as far as is known.
@@ -83,7 +89,10 @@ impl Tail {
         loop {
             let mut events = match self.window_after(position, before, limit) {
                 Some(events) => events,
-                None => self.log_after(position, before + limit).await?,
+                None => {
+                    let count = before + limit;
+                    self.pages.get(position, count, || self.log_after(position, count)).await?
+                }
             };
             let behind = events.get(before..).unwrap_or_default();
             match commands::whole(behind, limit) {
@@ -203,6 +212,7 @@ impl Tail {
     /// The projections find out by themselves what that means for them.
     fn go_back(&self, head: u64) {
         self.lock().clear();
+        self.pages.clear();
         self.ends(head);
     }
 

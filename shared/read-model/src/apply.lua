@@ -6,20 +6,30 @@
 --     above 2^53;
 --   - that nothing is lost: what is said to be new must not be in the index, what is said to be there must be there;
 --   - that Redis did not go back meanwhile: what is said to be new must not be there, what is left out as lost must still be;
---   - the type of every key that is written;
+--   - the type of every key that is written, but of views that are replaced: SET and DEL take any;
 --   - the permission for every command that writes;
 --   - out of memory, read-only, too few replicas: by Redis itself, before it runs a script that has a shebang without flags.
 --
--- KEYS: log id, owner, state, bitmap of the index's buckets, parked events, digests; for each view its key and its bucket of the index; for
---       each list operation the list and its bucket; for each that is left out its key
--- ARGV: log id, owner or '' for anybody, state from, state to, bell, position to, number of views, of list operations, of those left out, of
---       parked events, of digests; for each view '+' (new), '=' (changed) or '-' (gone) and its value, its name in the index, its bucket's number; for each list
---       operation '+' or '-' and the member, its name, its bucket's number; for each that is left out '=' and what is stored, or ''; for each parked event '+' or '-' and the record, the position; for
---       each digest the range, the digest
+-- What costs is the number of commands, so keys of a kind stand together and are asked for together; which is wrong is looked for only
+-- where one is.
+--
+-- KEYS: log id, owner, state, bitmap of the index's buckets, parked events, digests; the views that are new, changed, gone; the buckets of
+--       the index of those that are new and of those that are gone; for each list that changes the list and its bucket; what is left out
+-- ARGV: log id, owner or '' for anybody, state from, state to, bell, position to, number of views that are new, changed, gone, of lists, of
+--       those left out, of parked events, of digests; for each view its name in the index, its bucket's number, and its value unless it is gone;
+--       for each list its name, its bucket's number, the numbers of members that go and that come, and those; for each that is left out '=' and
+--       what is stored, or ''; for each parked event '+' or '-' and the record, the position; for each digest the range, the digest
 
-local KEYS_BEFORE, ARGS_BEFORE = 6, 11
-local views, lists, skipped = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local parked, digests = tonumber(ARGV[10]), tonumber(ARGV[11])
+local KEYS_BEFORE, ARGS_BEFORE = 6, 13
+-- Lua's stack holds 8000.
+local AT_ONCE = 2000
+local new, changed, gone = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local lists, skipped = tonumber(ARGV[10]), tonumber(ARGV[11])
+local parked, digests = tonumber(ARGV[12]), tonumber(ARGV[13])
+local views = new + changed + gone
+local first_index = KEYS_BEFORE + views
+local first_list = first_index + new + gone
+local first_skipped = first_list + 2 * lists
 
 local log = redis.call('GET', KEYS[1])
 if log and log ~= ARGV[1] then
@@ -39,36 +49,94 @@ local function is(key, type)
   local found = type_of(key)
   return found == 'none' or found == type
 end
-if not (type_of(KEYS[4]) == 'string' and is(KEYS[5], 'hash') and is(KEYS[6], 'hash')) then
+local bitmap = redis.pcall('GET', KEYS[4])
+if not (type(bitmap) == 'string' and is(KEYS[5], 'hash') and is(KEYS[6], 'hash')) then
   return {'corrupt'}
 end
+local function is_in_use(bucket)
+  local byte = string.byte(bitmap, math.floor(bucket / 8) + 1) or 0
+  return bit.band(byte, bit.lshift(1, 7 - bucket % 8)) ~= 0
+end
+local function exist(keys, first, last)
+  local count = 0
+  for from = first, last, AT_ONCE do
+    count = count + redis.call('EXISTS', unpack(keys, from, math.min(last, from + AT_ONCE - 1)))
+  end
+  return count
+end
+
 local lost = {}
-for i = 1, views + lists do
-  local key, index = KEYS[KEYS_BEFORE + 2 * i - 1], KEYS[KEYS_BEFORE + 2 * i]
-  local argument = ARGS_BEFORE + 3 * (i - 1)
-  local operation, name = string.sub(ARGV[argument + 1], 1, 1), ARGV[argument + 2]
-  local found = type_of(key)
-  if (found ~= 'none' and found ~= (i <= views and 'string' or 'zset')) or not is(index, 'hash') then
+-- What isn't there and shouldn't be: the index knows it, or it is lost with its part of the index. By the buckets that should be there.
+local expected, expecting = {}, {}
+local function is_free(index, name, bucket)
+  local found = redis.pcall('HEXISTS', index, name)
+  if type(found) == 'table' then
+    return false
+  end
+  if found == 1 then
+    lost[#lost + 1] = name
+  elseif is_in_use(bucket) then
+    expected[#expected + 1] = index
+    expecting[#expecting + 1] = name
+  end
+  return true
+end
+
+if exist(KEYS, KEYS_BEFORE + 1, KEYS_BEFORE + new) > 0 then
+  for i = KEYS_BEFORE + 1, KEYS_BEFORE + new do
+    if not is(KEYS[i], 'string') then
+      return {'corrupt'}
+    end
+  end
+  return {'moved'}
+end
+if exist(KEYS, KEYS_BEFORE + new + 1, KEYS_BEFORE + views) < changed + gone then
+  for i = 1, changed + gone do
+    if redis.call('EXISTS', KEYS[KEYS_BEFORE + new + i]) == 0 then
+      -- Those that are gone have no value.
+      lost[#lost + 1] = ARGV[ARGS_BEFORE + 3 * new + 3 * math.min(i - 1, changed) + 2 * math.max(i - 1 - changed, 0) + 1]
+    end
+  end
+end
+local argument = ARGS_BEFORE
+for i = 1, new do
+  if not is_free(KEYS[first_index + i], ARGV[argument + 1], tonumber(ARGV[argument + 2])) then
     return {'corrupt'}
   end
-  local missing
-  if found ~= 'none' then
-    if i <= views and operation == '+' then
-      return {'moved'}
-    end
-    missing = false
-  elseif operation == '+' then
-    missing = redis.call('HEXISTS', index, name) == 1
-      or (redis.call('GETBIT', KEYS[4], ARGV[argument + 3]) == 1 and type_of(index) == 'none')
-  else
-    missing = true
+  argument = argument + 3
+end
+for i = new + 1, new + gone do
+  if not is(KEYS[first_index + i], 'hash') then
+    return {'corrupt'}
   end
-  if missing then
-    lost[#lost + 1] = name
+end
+local first_list_argument = ARGS_BEFORE + 3 * new + 3 * changed + 2 * gone
+argument = first_list_argument
+for i = 1, lists do
+  local list, index = KEYS[first_list + 2 * i - 1], KEYS[first_list + 2 * i]
+  local name, removed, added = ARGV[argument + 1], tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
+  local found = type_of(list)
+  if (found ~= 'none' and found ~= 'zset') or (removed > 0 and not is(index, 'hash')) then
+    return {'corrupt'}
+  end
+  if found == 'none' then
+    if removed > 0 then
+      lost[#lost + 1] = name
+    elseif not is_free(index, name, tonumber(ARGV[argument + 2])) then
+      return {'corrupt'}
+    end
+  end
+  argument = argument + 4 + removed + added
+end
+if exist(expected, 1, #expected) < #expected then
+  for i, index in ipairs(expected) do
+    if redis.call('EXISTS', index) == 0 then
+      lost[#lost + 1] = expecting[i]
+    end
   end
 end
 for i = 1, skipped do
-  local key, stored = KEYS[KEYS_BEFORE + 2 * (views + lists) + i], ARGV[ARGS_BEFORE + 3 * (views + lists) + i]
+  local key, stored = KEYS[first_skipped + i], ARGV[argument + i]
   local found = type_of(key)
   if stored == '' and found ~= 'none' then
     return {'moved'}
@@ -82,7 +150,7 @@ if #lost > 0 then
   return lost
 end
 for _, command in ipairs({
-  {'SET', KEYS[3], ''}, {'DEL', KEYS[3]}, {'ZADD', KEYS[3], '0', ''}, {'ZREM', KEYS[3], ''},
+  {'SET', KEYS[3], ''}, {'MSET', KEYS[3], ''}, {'DEL', KEYS[3]}, {'ZADD', KEYS[3], '0', ''}, {'ZREM', KEYS[3], ''},
   {'HSET', KEYS[3], '', ''}, {'HDEL', KEYS[3], ''}, {'SETBIT', KEYS[3], '0', '0'},
 }) do
   if not redis.acl_check_cmd(unpack(command)) then
@@ -90,48 +158,65 @@ for _, command in ipairs({
   end
 end
 
+-- Buckets whose bit may be wrong now.
+local touched = {}
 local function add_to_index(index, name, bucket)
   redis.call('HSET', index, name, '')
-  redis.call('SETBIT', KEYS[4], bucket, 1)
+  if not is_in_use(tonumber(bucket)) then
+    touched[bucket] = index
+  end
 end
 local function take_from_index(index, name, bucket)
   redis.call('HDEL', index, name)
-  if redis.call('EXISTS', index) == 0 then
-    redis.call('SETBIT', KEYS[4], bucket, 0)
-  end
+  touched[bucket] = index
 end
-local key, argument = KEYS_BEFORE, ARGS_BEFORE
-for i = 1, views do
-  local view, index = KEYS[key + 1], KEYS[key + 2]
-  local value, name, bucket = ARGV[argument + 1], ARGV[argument + 2], ARGV[argument + 3]
-  local operation = string.sub(value, 1, 1)
-  if operation == '-' then
-    redis.call('DEL', view)
-    take_from_index(index, name, bucket)
-  else
-    redis.call('SET', view, string.sub(value, 2))
-    if operation == '+' then
-      add_to_index(index, name, bucket)
-    end
+local pairs_to_set = {}
+argument = ARGS_BEFORE
+for i = 1, new + changed do
+  local count = #pairs_to_set
+  pairs_to_set[count + 1] = KEYS[KEYS_BEFORE + i]
+  pairs_to_set[count + 2] = ARGV[argument + 3]
+  if count + 2 == AT_ONCE or i == new + changed then
+    redis.call('MSET', unpack(pairs_to_set))
+    pairs_to_set = {}
   end
-  key, argument = key + 2, argument + 3
+  if i <= new then
+    add_to_index(KEYS[first_index + i], ARGV[argument + 1], ARGV[argument + 2])
+  end
+  argument = argument + 3
+end
+for i = 1, gone do
+  redis.call('DEL', KEYS[KEYS_BEFORE + new + changed + i])
+  take_from_index(KEYS[first_index + new + i], ARGV[argument + 1], ARGV[argument + 2])
+  argument = argument + 2
 end
 for i = 1, lists do
-  local list, index = KEYS[key + 1], KEYS[key + 2]
-  local change, name, bucket = ARGV[argument + 1], ARGV[argument + 2], ARGV[argument + 3]
-  local member = string.sub(change, 2)
-  if string.sub(change, 1, 1) == '+' then
-    redis.call('ZADD', list, '0', member)
-    if redis.call('ZCARD', list) == 1 then
-      add_to_index(index, name, bucket)
-    end
-  else
-    redis.call('ZREM', list, member)
-    if redis.call('EXISTS', list) == 0 then
-      take_from_index(index, name, bucket)
-    end
+  local list, index = KEYS[first_list + 2 * i - 1], KEYS[first_list + 2 * i]
+  local name, bucket = ARGV[argument + 1], ARGV[argument + 2]
+  local removed, added = tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
+  argument = argument + 4
+  for from = 1, removed, AT_ONCE do
+    redis.call('ZREM', list, unpack(ARGV, argument + from, argument + math.min(removed, from + AT_ONCE - 1)))
   end
-  key, argument = key + 2, argument + 3
+  argument = argument + removed
+  local came = 0
+  for from = 1, added, AT_ONCE do
+    local members = {}
+    for member = from, math.min(added, from + AT_ONCE - 1) do
+      members[#members + 1] = '0'
+      members[#members + 1] = ARGV[argument + member]
+    end
+    came = came + redis.call('ZADD', list, unpack(members))
+  end
+  argument = argument + added
+  if removed > 0 and redis.call('EXISTS', list) == 0 then
+    take_from_index(index, name, bucket)
+  elseif added > 0 and redis.call('ZCARD', list) == came then
+    add_to_index(index, name, bucket)
+  end
+end
+for bucket, index in pairs(touched) do
+  redis.call('SETBIT', KEYS[4], bucket, redis.call('EXISTS', index))
 end
 argument = argument + skipped
 for i = 1, parked do

@@ -1,5 +1,6 @@
 //! Applying a batch: views, lists and state move together or not at all. The hazards are told at the top of `apply.lua`.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use redis::Script;
@@ -108,12 +109,16 @@ impl Writer {
         };
         #[cfg(feature = "planted-faults")]
         planted.before().await?;
-        let lists = || {
-            views.iter().flat_map(|change| {
-                let removed = change.lists_removed.iter().map(|(list, member)| ('-', list, member));
-                removed.chain(change.lists_added.iter().map(|(list, member)| ('+', list, member)))
-            })
-        };
+        let of = |kind: Kind| views.iter().filter(move |change| kind_of(change) == kind);
+        let mut lists: BTreeMap<&str, Members<'_>> = BTreeMap::new();
+        for change in views {
+            for (list, member) in &change.lists_removed {
+                lists.entry(list).or_default().removed.push(member);
+            }
+            for (list, member) in &change.lists_added {
+                lists.entry(list).or_default().added.push(member);
+            }
+        }
         let mut script = APPLY.prepare_invoke();
         script
             .key(keys.log_id(unit.shard))
@@ -128,33 +133,41 @@ impl Writer {
             .arg(to.to_string())
             .arg(keys.bell(unit))
             .arg(to.position)
-            .arg(views.len())
-            .arg(lists().count())
+            .arg(of(Kind::New).count())
+            .arg(of(Kind::Changed).count())
+            .arg(of(Kind::Gone).count())
+            .arg(lists.len())
             .arg(batch.skipped.len())
             .arg(batch.parked.len())
             .arg(batch.digests.len());
         let prefix = keys.views(unit, build);
-        for change in views {
-            let (name, now) = (indexed_view(&change.key), change.now.to_bytes());
-            let operation = match (&now, change.was_stored) {
-                (None, _) => b'-',
-                (Some(_), true) => b'=',
-                (Some(_), false) => b'+',
-            };
-            let bucket = bucket_of(&name);
-            script.key(format!("{prefix}{}", change.key)).key(keys.index(unit, build, bucket));
-            script.arg(marked(operation, now.as_deref().unwrap_or_default())).arg(name).arg(bucket);
+        let mut buckets = Vec::new();
+        for kind in [Kind::New, Kind::Changed, Kind::Gone] {
+            for change in of(kind) {
+                let name = indexed_view(&change.key);
+                let bucket = bucket_of(&name);
+                script.key(format!("{prefix}{}", change.key)).arg(name).arg(bucket);
+                if let Some(now) = change.now.to_bytes() {
+                    script.arg(now);
+                }
+                if kind != Kind::Changed {
+                    buckets.push(bucket);
+                }
+            }
         }
-        for (operation, list, member) in lists() {
+        for bucket in buckets {
+            script.key(keys.index(unit, build, bucket));
+        }
+        for (list, Members { removed, added }) in lists {
             let name = indexed_list(list);
             let bucket = bucket_of(&name);
             script.key(keys.list(unit, build, list)).key(keys.index(unit, build, bucket));
-            script.arg(format!("{operation}{member}")).arg(name).arg(bucket);
+            script.arg(name).arg(bucket).arg(removed.len()).arg(added.len()).arg(removed).arg(added);
         }
         for skipped in &batch.skipped {
             let (kind, key) = skipped.name.split_at_checked(1).unwrap_or_default();
             script.key(if kind == "v" { format!("{prefix}{key}") } else { keys.list(unit, build, key) });
-            script.arg(skipped.stored.as_ref().map_or_else(Vec::new, |stored| marked(b'=', stored)));
+            script.arg(skipped.stored.as_ref().map_or_else(Vec::new, |stored| [b"=", stored.as_slice()].concat()));
         }
         for change in &batch.parked {
             let record = change.record.as_ref().map_or_else(|| "-".to_owned(), |record| format!("+{record}"));
@@ -188,9 +201,25 @@ pub(crate) fn refusal(answer: &str) -> Error {
     }
 }
 
-fn marked(mark: u8, value: &[u8]) -> Vec<u8> {
-    let mut marked = Vec::with_capacity(value.len() + 1);
-    marked.push(mark);
-    marked.extend_from_slice(value);
-    marked
+/// What a batch does to a view.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    New,
+    Changed,
+    Gone,
+}
+
+fn kind_of(change: &ViewChange) -> Kind {
+    match change {
+        ViewChange { now: StoredView { view: None, parked: None }, .. } => Kind::Gone,
+        ViewChange { was_stored: true, .. } => Kind::Changed,
+        ViewChange { was_stored: false, .. } => Kind::New,
+    }
+}
+
+/// What a batch does to a list: each member once.
+#[derive(Default)]
+struct Members<'a> {
+    removed: Vec<&'a str>,
+    added: Vec<&'a str>,
 }

@@ -110,7 +110,10 @@ impl Stores {
     }
 
     pub(crate) async fn redis(&self) -> Result<MultiplexedConnection> {
-        Ok(redis::Client::open(self.redis_url().as_str())?.get_multiplexed_async_connection().await?)
+        let mut connection = redis::Client::open(self.redis_url().as_str())?.get_multiplexed_async_connection().await?;
+        // It may have much to do, and be without a processor for it.
+        connection.set_response_timeout(ANSWERS_WITHIN);
+        Ok(connection)
     }
 
     fn own_servers(&self) -> Result<&Own> {

@@ -90,7 +90,7 @@ async fn a_redis_that_may_evict_checkpoints_is_told_of() {
 
 #[tokio::test]
 async fn a_missing_permission() {
-    for missing in ["-set", "-del", "-zadd", "-zrem", "-hset", "-hdel", "-setbit"] {
+    for missing in ["-set", "-mset", "-del", "-zadd", "-zrem", "-hset", "-hdel", "-setbit"] {
         let mut f = fixture().await.begun().await;
         f.apply(START, 5, &[view("b", "1")]).await.unwrap();
         limit_to(&mut f, missing).await;
