@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     pub(crate) long_log_events: u64,
 
     /// Orders in the log that is projected and read; each has two events
-    #[arg(long, default_value_t = 1_000_000, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(10_000..))]
+    #[arg(long, default_value_t = 100_000, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(10_000..))]
     pub(crate) orders: u64,
 
     /// Folder for the results

@@ -12,7 +12,7 @@ const COMMIT_AND_PING: &[Reading] = &[Reading(Subject::PgbenchIdle, P50Us), Read
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "P5",
-        metric: "GetOrder, any of 1 M ÷ gRPC echo of the same bytes",
+        metric: "GetOrder, any order ÷ gRPC echo of the same bytes",
         unit: "reads/s",
         ours: Reading(Subject::GetOrder, PerSecond),
         baseline: ECHO,

@@ -1,4 +1,4 @@
-//! query-service as users run it, on the read model of a million orders that the projector made.
+//! query-service as users run it, on the read model of many orders that the projector made.
 
 use anyhow::{Context, Result};
 use tally_api::orders::v1::GetOrderRequest;
