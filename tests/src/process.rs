@@ -1,6 +1,7 @@
 //! A process under test: started, signalled, and gone when its owner is, however that one ends.
 
 use std::fs::{self, File};
+use std::iter;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -42,7 +43,11 @@ impl Process {
         let command = GuardedCommand {
             program: binary(launch.program),
             args: launch.arguments.iter().map(Into::into).collect(),
-            env: launch.environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            // What a program says of an error is looked at, also by whoever wants to see where a test failed.
+            env: iter::once(("RUST_LIB_BACKTRACE", "0"))
+                .chain(launch.environment.iter().map(|(name, value)| (*name, value.as_str())))
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             user: None,
             folder: None,
             log: File::options().create(true).append(true).open(log)?,
