@@ -19,7 +19,7 @@ use crate::retry::Failure;
 use crate::retry_parked::{self, Retried, retry_parked};
 use crate::status::Status;
 use crate::stores::{Log, Views as _};
-use crate::tail::Tail;
+use crate::tail::{Reader, Tail};
 use crate::verify::{Verified, verify};
 use crate::work::Surroundings;
 
@@ -60,7 +60,7 @@ impl Admin {
         Ok(Self {
             projections: engine.projections.clone().into(),
             store: engine.store.clone(),
-            log: Arc::new(Tail::new(engine.store.clone(), engine.limits)),
+            log: Arc::new(Reader::new(Arc::new(Tail::new(engine.store.clone(), engine.limits)))),
             writer: engine.model.writer(log_id),
             surroundings: Arc::new(Machine),
             keep: engine.keep,

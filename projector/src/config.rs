@@ -150,7 +150,7 @@ pub(crate) struct ProjectingArgs {
     pub(crate) read_shards: u16,
 
     /// Events that a build which catches up reads, folds and applies together at the most
-    #[arg(long, env = "PROJECTOR_REBUILD_EVENTS_MAX", default_value_t = 4_096, value_name = "COUNT",
+    #[arg(long, env = "PROJECTOR_REBUILD_EVENTS_MAX", default_value_t = 1_024, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rebuild_events_max: u32,
 

@@ -22,7 +22,7 @@ use crate::retry::{Backoff, Failure};
 use crate::run::UnitRun;
 use crate::status::{Part, State, Status};
 use crate::step::{Observer, Stepper};
-use crate::tail::{Tail, TailLimits};
+use crate::tail::{Reader, Tail, TailLimits};
 use crate::traces::traced;
 use crate::work::{BatchLimits, Surroundings, Work};
 use crate::{Fold, Recorded};
@@ -94,6 +94,7 @@ impl Engine {
         if let Some(kept_max) = units.engine.line_events_kept_max {
             let outward = Outward {
                 tail: Arc::clone(&units.tail),
+                reader: Reader::new(Arc::clone(&units.tail)),
                 lines: units.engine.model.line_events(log_id),
                 log: units.engine.log.clone(),
                 kept_max,
@@ -157,7 +158,7 @@ impl Engine {
     pub(crate) fn conductor(&self, fold: &Arc<dyn Fold>, log: &Arc<Tail>, writer: &Writer) -> Conductor {
         Conductor {
             fold: Arc::clone(fold),
-            log: Arc::clone(log) as _,
+            log: Arc::new(Reader::new(Arc::clone(log))),
             views: Arc::new(writer.clone()),
             surroundings: Arc::new(Machine),
             keep_ms: u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX),
@@ -209,7 +210,7 @@ impl Units {
         let stepper = Stepper {
             unit,
             fold: Arc::clone(fold),
-            log: Arc::clone(&self.tail) as _,
+            log: Arc::new(Reader::new(Arc::clone(&self.tail))),
             views: Arc::new(self.writer.clone()),
             member: self.member.clone(),
             observer: Observer { read, applied },

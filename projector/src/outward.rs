@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::alarm::Alarm;
 use crate::retry::{Backoff, Failure};
 use crate::status::{Part, State, Status};
-use crate::tail::Tail;
+use crate::tail::{Reader, Tail};
 
 mod cloud_event;
 
@@ -27,6 +27,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Publishes a log's events.
 pub(crate) struct Outward {
     pub(crate) tail: Arc<Tail>,
+    pub(crate) reader: Reader,
     pub(crate) lines: LineEvents,
     /// The name of the log: events say that they come from it.
     pub(crate) log: String,
@@ -77,7 +78,7 @@ impl Outward {
 
     /// Publishes the next events, and returns up to where all is published now. None when there are no further events.
     async fn step(&self, from: u64) -> Result<Option<u64>, Failure> {
-        let events = self.tail.next_batch(from).await?;
+        let events = self.reader.next_batch(from).await?;
         let Some(last) = events.last() else { return Ok(None) };
         let mut lines = Vec::new();
         for (expected, event) in (from + 1..).zip(&events) {
@@ -100,7 +101,7 @@ impl Outward {
         if head < published {
             return Err(Alarm::PublishedBeyondHead { published, head }.into());
         }
-        if head > published && self.tail.next_batch(published).await?.is_empty() {
+        if head > published && self.reader.next_batch(published).await?.is_empty() {
             return Err(Alarm::Hole { expected: published + 1 }.into());
         }
         Ok(())

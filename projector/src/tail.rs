@@ -1,7 +1,7 @@
 //! The end of the log, read once for all projections of the process.
 //!
 //! The newest events stay in memory, decoded, so that projections that keep up with the log don't read Postgres each for itself. Those that
-//! are further behind go through the log at about the same pace, so what one of them has read stays for the others for a while.
+//! are further behind are kept at about the same pace, so that what one of them has read is still there for the others.
 
 mod pages;
 
@@ -24,7 +24,7 @@ use crate::retry::{Backoff, Failure};
 use crate::status::{Part, State, Status};
 use crate::stores::{At, Log, follow};
 use crate::{Recorded, commands};
-use pages::Pages;
+use pages::{Pages, Place};
 
 /// How often it is checked that the log still ends where it ended.
 const HEAD_CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -53,14 +53,54 @@ pub(crate) struct Tail {
     /// The newest events. It always ends with a whole command.
     window: Mutex<VecDeque<Arc<Recorded>>>,
     /// What was read last by those that are behind.
-    pages: Pages,
+    pages: Arc<Pages>,
     /// Where the log ends as far as is known.
     head: watch::Sender<u64>,
 }
 
+/// The log, as one sees it who goes through it on its own.
+pub(crate) struct Reader {
+    tail: Arc<Tail>,
+    place: Place,
+}
+
+impl Reader {
+    pub(crate) fn new(tail: Arc<Tail>) -> Self {
+        Self { place: Place::new(&tail.pages), tail }
+    }
+
+    /// The events after a position: whole commands, at least one if there is any; as many as are read at once of a log that is followed.
+    pub(crate) async fn next_batch(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
+        self.read_behind(position, 0, self.tail.limits.batch_events_max).await
+    }
+
+    async fn read_behind(&self, position: u64, before: usize, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
+        self.tail.read_behind(Some(&self.place), position, before, limit).await
+    }
+}
+
+#[async_trait]
+impl Log for Reader {
+    async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
+        match at.0.checked_sub(1) {
+            Some(before) => follow(at, self.read_behind(before, 1, limit).await?),
+            None => Ok(self.read_behind(0, 0, limit).await?),
+        }
+    }
+
+    async fn head(&self) -> Result<u64, Failure> {
+        Ok(self.tail.real_head().await?)
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure> {
+        let events = self.tail.log_after(position.saturating_sub(1), 1).await?;
+        Ok(events.into_iter().find(|event| event.position == position))
+    }
+}
+
 impl Tail {
     pub(crate) fn new(store: ReadStore, limits: TailLimits) -> Self {
-        let pages = Pages::new(limits.window_events_max);
+        let pages = Arc::new(Pages::new(limits.window_events_max));
         Self { store, limits, window: Mutex::default(), pages, head: watch::Sender::new(0) }
     }
 
@@ -74,26 +114,16 @@ impl Tail {
         self.store.head().await
     }
 
-    /// As [`Tail::read_after`], as many as are read at once of a log that is followed.
-    pub(crate) async fn next_batch(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
-        self.read_after(position, self.limits.batch_events_max).await
-    }
-
-    /// The events after a position: whole commands, at least one if there is any.
-    pub(crate) async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
-        self.read_behind(position, 0, limit).await
-    }
-
     /// The `before` events after a position, and whole commands behind them, at least one if there is any.
-    async fn read_behind(&self, position: u64, before: usize, mut limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
+    async fn read_behind(
+        &self,
+        place: Option<&Place>,
+        position: u64,
+        before: usize,
+        mut limit: usize,
+    ) -> Result<Vec<Arc<Recorded>>, Error> {
         loop {
-            let mut events = match self.window_after(position, before, limit) {
-                Some(events) => events,
-                None => {
-                    let count = before + limit;
-                    self.pages.get(position, count, || self.log_after(position, count)).await?
-                }
-            };
+            let mut events = self.events_after(place, position, before, before + limit).await?;
             let behind = events.get(before..).unwrap_or_default();
             match commands::whole(behind, limit) {
                 // One command fills it and may go on.
@@ -106,12 +136,28 @@ impl Tail {
         }
     }
 
-    /// None where only the log itself knows: also whether there is anything behind the `before` events.
-    fn window_after(&self, position: u64, before: usize, limit: usize) -> Option<Vec<Arc<Recorded>>> {
+    async fn events_after(
+        &self,
+        place: Option<&Place>,
+        position: u64,
+        before: usize,
+        count: usize,
+    ) -> Result<Vec<Arc<Recorded>>, Error> {
+        let Some(place) = place else { return self.log_after(position, count).await };
+        if let Some(events) = self.window_after(position, before, count) {
+            place.leave();
+            return Ok(events);
+        }
+        let head = *self.head.borrow();
+        place.get(position, count, head, |after, count| self.log_after(after, count)).await
+    }
+
+    /// None where only the log itself knows: also whether there is anything behind the first `before` events.
+    fn window_after(&self, position: u64, before: usize, count: usize) -> Option<Vec<Arc<Recorded>>> {
         let window = self.lock();
         let holds_next = window.front()?.position <= position + 1 && window.back()?.position > position + before as u64;
         let start = window.partition_point(|event| event.position <= position);
-        holds_next.then(|| window.iter().skip(start).take(before + limit).cloned().collect())
+        holds_next.then(|| window.iter().skip(start).take(count).cloned().collect())
     }
 
     async fn log_after(&self, position: u64, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
@@ -146,7 +192,7 @@ impl Tail {
         let mut position = self.start().await?;
         let (mut checked_at, mut busy_until) = (Instant::now(), Instant::now());
         loop {
-            let events = self.read_after(position, self.limits.batch_events_max).await?;
+            let events = self.read_behind(None, position, 0, self.limits.batch_events_max).await?;
             status.set(Part::Log, State::Following);
             backoff.reset();
             if let Some(last) = events.last() {
@@ -226,25 +272,6 @@ impl Tail {
     }
 }
 
-#[async_trait]
-impl Log for Tail {
-    async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
-        match at.0.checked_sub(1) {
-            Some(before) => follow(at, self.read_behind(before, 1, limit).await?),
-            None => Ok(Tail::read_after(self, 0, limit).await?),
-        }
-    }
-
-    async fn head(&self) -> Result<u64, Failure> {
-        Ok(self.real_head().await?)
-    }
-
-    async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure> {
-        let events = self.log_after(position.saturating_sub(1), 1).await?;
-        Ok(events.into_iter().find(|event| event.position == position))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tally_event_store::{LogName, ReadOptions};
@@ -253,13 +280,13 @@ mod tests {
     use crate::projections::testing::external;
 
     /// Postgres is nowhere, so what is read comes from memory.
-    async fn tail(window_events_max: usize) -> Tail {
+    async fn reader(window_events_max: usize) -> Reader {
         let log = LogName::default();
         let store = ReadStore::connect("postgres://localhost:1/none", &log, ReadOptions::default());
         let wait = Duration::from_millis(1);
         let limits =
             TailLimits { batch_events_max: 3, window_events_max, poll_busy: wait, poll_idle: wait, retry_max: wait };
-        Tail::new(store.await.unwrap(), limits)
+        Reader::new(Arc::new(Tail::new(store.await.unwrap(), limits)))
     }
 
     /// Each event is a command of its own, but for those that share a number.
@@ -268,37 +295,37 @@ mod tests {
         positions.map(|at| Arc::new(event(at))).collect()
     }
 
-    async fn positions_after(tail: &Tail, position: u64) -> Vec<u64> {
-        tail.read_after(position, 3).await.unwrap().iter().map(|event| event.position).collect()
+    async fn positions_after(reader: &Reader, position: u64) -> Vec<u64> {
+        reader.next_batch(position).await.unwrap().iter().map(|event| event.position).collect()
     }
 
     #[tokio::test]
     async fn what_is_in_memory_is_not_read_from_the_log() {
-        let tail = tail(100).await;
-        tail.push(events(11..=20, |at| at));
-        assert_eq!(*tail.watch_head().borrow(), 20);
-        assert_eq!(positions_after(&tail, 18).await, [19, 20]);
-        assert_eq!(positions_after(&tail, 10).await, [11, 12], "the third may go on");
-        assert!(tail.read_after(9, 3).await.is_err(), "10 is not in memory");
-        assert!(tail.read_after(20, 3).await.is_err(), "what comes next is not in memory");
+        let reader = reader(100).await;
+        reader.tail.push(events(11..=20, |at| at));
+        assert_eq!(*reader.tail.watch_head().borrow(), 20);
+        assert_eq!(positions_after(&reader, 18).await, [19, 20]);
+        assert_eq!(positions_after(&reader, 10).await, [11, 12], "the third may go on");
+        assert!(reader.next_batch(9).await.is_err(), "10 is not in memory");
+        assert!(reader.next_batch(20).await.is_err(), "what comes next is not in memory");
         let at = |event: &Recorded| (event.position, event.fingerprint);
-        let newest = tail.lock().iter().skip(8).map(|event| at(event)).collect::<Vec<_>>();
-        assert_eq!(Log::read_after(&tail, newest[0], 3).await.unwrap()[0].position, 20);
-        assert!(Log::read_after(&tail, newest[1], 3).await.is_err(), "nor is it after the newest");
+        let newest = reader.tail.lock().iter().skip(8).map(|event| at(event)).collect::<Vec<_>>();
+        assert_eq!(reader.read_after(newest[0], 3).await.unwrap()[0].position, 20);
+        assert!(reader.read_after(newest[1], 3).await.is_err(), "nor is it after the newest");
     }
 
     #[tokio::test]
     async fn a_command_is_never_divided() {
-        let tail = tail(100).await;
-        tail.push(events(1..=10, |at| if at <= 7 { 7 } else { at }));
-        assert_eq!(positions_after(&tail, 0).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-        tail.push(events(11..=14, |at| at));
-        assert_eq!(positions_after(&tail, 0).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        let reader = reader(100).await;
+        reader.tail.push(events(1..=10, |at| if at <= 7 { 7 } else { at }));
+        assert_eq!(positions_after(&reader, 0).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        reader.tail.push(events(11..=14, |at| at));
+        assert_eq!(positions_after(&reader, 0).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     }
 
     #[tokio::test]
     async fn only_so_many_stay_in_memory() {
-        let tail = tail(4).await;
+        let tail = reader(4).await.tail;
         tail.push(events(1..=3, |at| at));
         tail.push(events(4..=6, |at| at));
         assert_eq!(tail.window_after(2, 0, 9).map(|events| events.len()), Some(4));
@@ -307,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_stays_of_a_log_that_went_back() {
-        let tail = tail(100).await;
+        let tail = reader(100).await.tail;
         tail.push(events(1..=3, |at| at));
         tail.go_back(2);
         assert_eq!(*tail.watch_head().borrow(), 2);
