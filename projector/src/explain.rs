@@ -165,6 +165,7 @@ mod tests {
             ("the read model is unavailable (OOM)", "REDIS_OUT_OF_MEMORY"),
             ("the read model is unavailable (connection refused)", "REDIS_AWAY"),
             ("the read model's settings are wrong: … noeviction", "REDIS_MAY_EVICT"),
+            ("another owner, a1b2, has said nothing for 4 s", "OTHER_OWNER"),
             ("the plan keeps changing", "WAITING"),
         ] {
             let facts = Projection { reason: why.into(), ..facts(ProjectionState::Waiting, 5) };

@@ -12,10 +12,13 @@ use crate::loss::Loss;
 use crate::plan::{self, Building, Comparison, Plan};
 use crate::proto::{number, timestamp};
 use crate::replicas::unique_name;
-use crate::report::Report;
+use crate::report::{REPORT_LASTS, Report};
 use crate::retry::Failure;
 use crate::status::{Part, State, Status};
 use crate::{Fold, Recorded};
+
+/// An owner reports every second; after this long without a word something keeps it from its work.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
 
 /// What is known of one unit.
 struct UnitFacts {
@@ -24,6 +27,8 @@ struct UnitFacts {
     version: u32,
     is_complete: bool,
     report: Report,
+    /// Somebody else owns it and has said nothing of it for this long.
+    silent_for: Option<Duration>,
     building: Option<u64>,
     building_caught_up: bool,
 }
@@ -92,8 +97,9 @@ pub(crate) async fn gather(
 
 async fn unit_facts(writer: &Writer, unit: Unit, plan: Option<&Plan>) -> Result<UnitFacts, Failure> {
     let look = writer.look(unit).await?;
-    let report = writer.read_report(unit).await?;
-    let report: Report = report.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let told = writer.read_report(unit).await?;
+    let age = told.as_ref().map_or(REPORT_LASTS, |(_, left)| REPORT_LASTS.saturating_sub(*left));
+    let report: Report = told.and_then(|(text, _)| serde_json::from_str(&text).ok()).unwrap_or_default();
     let Some((build, state)) = look.live_state() else {
         let shard = proto::ProjectionShard { shard: i32::from(unit.shard), ..proto::ProjectionShard::default() };
         return Ok(UnitFacts {
@@ -102,6 +108,7 @@ async fn unit_facts(writer: &Writer, unit: Unit, plan: Option<&Plan>) -> Result<
             version: 0,
             is_complete: false,
             report,
+            silent_for: None,
             building: None,
             building_caught_up: false,
         });
@@ -120,12 +127,14 @@ async fn unit_facts(writer: &Writer, unit: Unit, plan: Option<&Plan>) -> Result<
         views: number(state.views),
         repaired_to: look.in_role(Role::Repair).map_or(0, |(_, state)| number(state.position)),
     };
+    let is_silent = owner.is_some_and(|owner| owner != report.member) || age > SILENT_AFTER;
     Ok(UnitFacts {
         shard,
         generation: build.generation,
         version: state.version,
         is_complete: state.is_complete(),
         report,
+        silent_for: is_silent.then_some(age),
         building: building.map(|(_, state)| state.position),
         building_caught_up: building.is_some_and(|(_, new)| new.position >= state.position),
     })
@@ -134,10 +143,12 @@ async fn unit_facts(writer: &Writer, unit: Unit, plan: Option<&Plan>) -> Result<
 /// What this process owns it knows itself, also when Redis takes no reports.
 fn take_own_word(facts: &mut UnitFacts, projection: &'static str, status: &Status) {
     let shard = u16::try_from(facts.shard.shard).unwrap_or_default();
-    let (reason, halted) = match status.of(Part::Unit(Unit { projection, shard })) {
-        Some(State::Waiting(reason)) => (reason, false),
-        Some(State::Halted(reason)) => (reason, true),
-        Some(State::Starting | State::Following | State::Paused | State::Recovering) | None => return,
+    let Some(state) = status.of(Part::Unit(Unit { projection, shard })) else { return };
+    facts.silent_for = None;
+    let (reason, halted) = match state {
+        State::Waiting(reason) => (reason, false),
+        State::Halted(reason) => (reason, true),
+        State::Starting | State::Following | State::Paused | State::Recovering => return,
     };
     facts.report.reason = reason;
     facts.report.halted = halted;
@@ -149,11 +160,16 @@ fn state(facts: &proto::Projection, plan: Option<&Plan>, units: &[UnitFacts]) ->
     let halted = units.iter().find(|unit| unit.report.halted);
     let waiting = units.iter().find(|unit| !unit.report.reason.is_empty());
     let unowned = units.iter().any(|unit| unit.shard.owner.is_empty());
+    let silent = units.iter().filter(|_| facts.lag_events > 0).find_map(|unit| {
+        let seconds = unit.silent_for?.as_secs();
+        Some(format!("another owner, {}, has said nothing for {seconds} s", unit.shard.owner))
+    });
     let state = match plan {
         _ if halted.is_some() => return (ProjectionState::Halted, reason(halted)),
         Some(plan) if plan.paused => ProjectionState::Paused,
         _ if unowned => return (ProjectionState::Unowned, "no projector works at it".to_owned()),
         _ if waiting.is_some() => return (ProjectionState::Waiting, reason(waiting)),
+        _ if silent.is_some() => return (ProjectionState::Waiting, silent.unwrap_or_default()),
         _ if units.iter().any(|unit| !unit.is_complete) => ProjectionState::Recovering,
         _ if facts.rebuild.is_some() => ProjectionState::Rebuilding,
         _ if facts.lag_events > 0 => ProjectionState::CatchingUp,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use tally_api::projections::v1::ExplainLagRequest;
 use tally_read_model::{Unit, projections};
 
 use crate::support::{Projector, eventually, fixture, sharded};
@@ -45,6 +46,31 @@ async fn work_is_spread_and_taken_over_within_six_seconds_of_a_crash_and_at_once
     assert!(stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
     spread(&[&three], total).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
+}
+
+#[tokio::test]
+async fn an_owner_that_says_nothing_is_named_as_what_a_projection_waits_for() {
+    let mut f = fixture().await;
+    let stock = [(projections::STOCK, 1, true)];
+    let lasts = Duration::from_secs(60);
+    f.append_random(20).await;
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    assert_eq!(f.writer().await.tend(0, &stock, "stalled", lasts).await.unwrap(), [true]);
+    let projector = f.projector(&[]).await;
+    f.append_random(20).await;
+
+    let mut admin = projector.admin().await;
+    let mut lag = async || {
+        let request = ExplainLagRequest { projection: "stock".into() };
+        admin.explain_lag(request).await.unwrap().into_inner()
+    };
+    let told = lag().await;
+    assert_eq!(told.reason, "OTHER_OWNER", "{}", told.explanation);
+    assert!(told.explanation.contains("stalled"), "{}", told.explanation);
+    let given_back = [(projections::STOCK, 1, false)];
+    f.writer().await.tend(0, &given_back, "stalled", lasts).await.unwrap();
+    f.projected(f.head).await;
+    eventually("it is caught up", async || (lag().await.reason == "CAUGHT_UP").then_some(())).await;
 }
 
 #[tokio::test]

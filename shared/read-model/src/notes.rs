@@ -43,9 +43,13 @@ impl Writer {
         self.connection.repeatable(cmd("SET").arg(self.keys().report(unit)).arg(report).arg("PX").arg(lasts)).await
     }
 
-    /// What its owner said of a unit a while ago.
-    pub async fn read_report(&self, unit: Unit) -> Result<Option<String>, Error> {
-        self.connection.repeatable(cmd("GET").arg(self.keys().report(unit))).await
+    /// What its owner said of a unit a while ago, and how long that still stands.
+    pub async fn read_report(&self, unit: Unit) -> Result<Option<(String, Duration)>, Error> {
+        let key = self.keys().report(unit);
+        let report: Option<String> = self.connection.repeatable(cmd("GET").arg(&key)).await?;
+        let left_ms: i64 = self.connection.repeatable(cmd("PTTL").arg(&key)).await?;
+        // Below 0 it has gone meanwhile.
+        Ok(report.zip(u64::try_from(left_ms).ok().map(Duration::from_millis)))
     }
 
     /// The parked events of a build, by position.
