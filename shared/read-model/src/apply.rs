@@ -141,17 +141,19 @@ impl Writer {
             .arg(batch.parked.len())
             .arg(batch.digests.len());
         let prefix = keys.views(unit, build);
+        script.arg(prefix.len());
         let mut buckets = Vec::new();
         for kind in [Kind::New, Kind::Changed, Kind::Gone] {
             for change in of(kind) {
-                let name = indexed_view(&change.key);
-                let bucket = bucket_of(&name);
-                script.key(format!("{prefix}{}", change.key)).arg(name).arg(bucket);
+                script.key(format!("{prefix}{}", change.key));
+                if kind != Kind::Changed {
+                    let name = indexed_view(&change.key);
+                    let bucket = bucket_of(&name);
+                    script.arg(name).arg(bucket);
+                    buckets.push(bucket);
+                }
                 if let Some(now) = change.now.to_bytes() {
                     script.arg(now);
-                }
-                if kind != Kind::Changed {
-                    buckets.push(bucket);
                 }
             }
         }

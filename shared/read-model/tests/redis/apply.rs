@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use redis::cmd;
 use tally_read_model::{
     Applied, Batch, DigestChange, Error, ParkedChange, Skipped, State, StoredView, ViewChange, list_member,
@@ -227,6 +229,45 @@ async fn a_view_that_was_evicted_is_noticed_by_whoever_reads_or_writes_it() {
     assert_eq!(f.everything().await, before);
     assert_eq!(f.model.get("p", "b").await.unwrap().value.unwrap(), "1", "the others are read as ever");
     assert_eq!(f.model.get("p", "c").await.unwrap().value, None, "and what was never there is not lost");
+}
+
+#[tokio::test]
+async fn all_that_is_lost_is_told_at_once_and_nothing_of_the_batch_is_written() {
+    let mut f = fixture().await.begun().await;
+    let batch = [listed("a", "1", "l", 1), view("b", "1"), view("c", "1"), view("d", "1")];
+    f.apply(START, 1, &batch).await.unwrap();
+    for key in ["a", "b", "d"] {
+        cmd("DEL").arg(f.key(&format!("p:1:view:{key}"))).exec_async(&mut f.raw).await.unwrap();
+    }
+    let before = f.everything().await;
+    let lost = async |batch: &[ViewChange]| match f.apply(at(1), 2, batch).await {
+        Ok(Applied::Lost(names)) => names.into_iter().collect::<BTreeSet<_>>(),
+        other => panic!("{other:?}"),
+    };
+    // What is said to be new is found last, when the names of others were taken already.
+    let new = [listed("e", "1", "m", 2), view("d", "2"), view("f", "1")];
+    assert_eq!(lost(&new).await, BTreeSet::from(["vd".into()]));
+    let all = [&new[..], &[again("a", "2"), again("c", "2"), gone("b")]].concat();
+    assert_eq!(lost(&all).await, ["va", "vb", "vd"].map(str::to_owned).into());
+    assert_eq!(f.everything().await, before);
+    assert_eq!(f.model.get("p", "e").await.unwrap().value, None, "and what was new still is");
+    assert_eq!(f.apply(at(1), 2, &[new[0].clone(), new[2].clone()]).await, Ok(Applied::Done));
+}
+
+#[tokio::test]
+async fn what_was_there_is_lost_and_not_new_where_its_part_of_the_index_is_gone_too() {
+    for written in [listed("a", "1", "l", 1), listed("b", "1", "l", 1)] {
+        let mut f = fixture().await.begun().await;
+        f.apply(START, 1, &[written]).await.unwrap();
+        for pattern in ["p:1:list:*", "p:1:view:*", "p:1:index:*"] {
+            let keys: Vec<String> = cmd("KEYS").arg(f.key(pattern)).query_async(&mut f.raw).await.unwrap();
+            cmd("DEL").arg(keys).exec_async(&mut f.raw).await.unwrap();
+        }
+        let applied = f.apply(at(1), 2, &[listed("a", "2", "l", 1), view("c", "1")]).await.unwrap();
+        let Applied::Lost(names) = applied else { panic!("{applied:?}") };
+        assert!(names.contains(&"ll".to_owned()) && !names.contains(&"vc".to_owned()), "{names:?}");
+        assert_eq!(names.contains(&"va".to_owned()), f.model.get("p", "a").await == Err(Error::Lost));
+    }
 }
 
 #[tokio::test]
