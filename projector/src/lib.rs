@@ -53,6 +53,7 @@ mod status;
 
 pub use app::App;
 pub use config::{CommandLine, ServeArgs};
+pub use service::is_page_token;
 pub use status::{Part, State, Status};
 
 use config::Action;

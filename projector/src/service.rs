@@ -219,6 +219,11 @@ fn page_token(event: &ProjectionParkedEvent) -> String {
     format!("{}.{position}.{shard}", event.projection)
 }
 
+/// Whether ListParkedEvents could have handed this out: for whoever tries out what it makes of other texts.
+pub fn is_page_token(text: &str) -> bool {
+    place(text).is_some()
+}
+
 fn place(page_token: &str) -> Option<ParkedPlace> {
     if page_token.is_empty() {
         return Some(ParkedPlace::default());

@@ -16,7 +16,7 @@ mod planted;
 
 mod limited_wait;
 mod lookups;
-mod page_token;
+pub mod page_token;
 mod paging;
 mod read_after;
 mod reader;

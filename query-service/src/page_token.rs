@@ -12,15 +12,17 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// Why a text isn't the token of a page of the list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub enum Malformed {
+    /// It was changed, or never was one.
     #[error("is not a page token that was handed out")]
     NotAToken,
+    /// It is one, of another list.
     #[error("was made for another list: the other fields must be the same as for the page before")]
     OtherList,
 }
 
 /// The token for what comes after `member` in `list`.
-pub(crate) fn encode(list: &str, member: &str) -> String {
+pub fn encode(list: &str, member: &str) -> String {
     let mut bytes = vec![FORMAT];
     bytes.extend_from_slice(&crc32fast::hash(list.as_bytes()).to_be_bytes());
     bytes.extend_from_slice(member.as_bytes());
@@ -31,13 +33,17 @@ pub(crate) fn encode(list: &str, member: &str) -> String {
 
 /// A token that was handed out, for whichever list.
 #[derive(Debug)]
-pub(crate) struct PageToken {
+pub struct PageToken {
     made_for: u32,
     member: String,
 }
 
 impl PageToken {
-    pub(crate) fn decode(text: &str) -> Result<Self, Malformed> {
+    /// From its text.
+    ///
+    /// # Errors
+    /// When it is not one that was handed out.
+    pub fn decode(text: &str) -> Result<Self, Malformed> {
         if text.len() > limits::TOKEN_CHARS_MAX {
             return Err(Malformed::NotAToken);
         }
@@ -53,7 +59,10 @@ impl PageToken {
     }
 
     /// The member of `list` after which the page begins.
-    pub(crate) fn place_in(self, list: &str) -> Result<String, Malformed> {
+    ///
+    /// # Errors
+    /// When it was made for another list.
+    pub fn place_in(self, list: &str) -> Result<String, Malformed> {
         if crc32fast::hash(list.as_bytes()) == self.made_for { Ok(self.member) } else { Err(Malformed::OtherList) }
     }
 }

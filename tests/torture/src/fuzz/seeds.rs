@@ -1,10 +1,12 @@
 //! Good input, for the mutator to begin with.
 
 use prost::Message;
+use query_service::page_token;
 use tally_api::allocation::v1 as allocation;
 use tally_api::consistency::v1::{ReadAfter, read_after::After};
 use tally_api::google::r#type as google;
 use tally_api::orders::v1 as orders;
+use tally_read_model::State;
 use tally_receipt::Token;
 use uuid::Uuid;
 
@@ -45,7 +47,20 @@ pub(super) fn views() -> Vec<Vec<u8>> {
         allocation::Stock { sku: "LAMP".to_owned(), batches: (1..5).map(batch).collect(), ..Default::default() };
     let order =
         orders::Order { order_id: ID.to_owned(), customer_id: "c-1".to_owned(), version: 3, ..Default::default() };
-    vec![stock.encode_to_vec(), order.encode_to_vec()]
+    let parked = [&[1][..], &7_u64.to_be_bytes(), &order.encode_to_vec()].concat();
+    vec![[vec![0], stock.encode_to_vec()].concat(), [vec![0], order.encode_to_vec()].concat(), parked]
+}
+
+pub(super) fn checkpoints() -> Vec<Vec<u8>> {
+    let state =
+        State { position: 1 << 53, version: 2, views: 7, content: u64::MAX, digest: 3, last_event: 9, ..State::new(1) };
+    vec![text(&State::new(1).to_string()), text(&state.to_string())]
+}
+
+pub(super) fn page_tokens() -> Vec<Vec<u8>> {
+    let member = tally_read_model::list_member(42, ID);
+    let tokens = ["customer/c-1", "status/OPEN"].map(|list| format!("{list}\n{}", page_token::encode(list, &member)));
+    tokens.iter().map(String::as_str).chain(["stock.42.3"]).map(text).collect()
 }
 
 pub(super) fn tokens() -> Vec<Vec<u8>> {

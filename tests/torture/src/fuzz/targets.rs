@@ -2,8 +2,12 @@
 
 use clap::Parser;
 use prost::Message;
-use tally_api::{allocation::v1 as allocation, events::v1 as events, orders::v1 as orders};
+use query_service::page_token::{self, PageToken};
+use tally_api::{
+    allocation::v1 as allocation, events::v1 as events, orders::v1 as orders, projections::v1 as projections,
+};
 use tally_domain::{Event, Snapshot, StreamId, StreamState};
+use tally_read_model::{State, StoredView};
 use tally_receipt::Token;
 
 use super::seeds;
@@ -17,13 +21,15 @@ pub(super) struct Target {
     pub(super) decode: fn(&[u8]) -> bool,
 }
 
-pub(super) const TARGETS: [Target; 7] = [
+pub(super) const TARGETS: [Target; 9] = [
     Target { name: "requests", share: 40, seeds: seeds::requests, decode: request },
     Target { name: "tokens", share: 30, seeds: seeds::tokens, decode: token },
+    Target { name: "page tokens", share: 20, seeds: seeds::page_tokens, decode: page_token },
     Target { name: "stream ids", share: 10, seeds: seeds::stream_ids, decode: stream_id },
     Target { name: "stored events", share: 20, seeds: seeds::events, decode: stored_event },
     Target { name: "stored snapshots", share: 8, seeds: seeds::snapshots, decode: snapshot },
     Target { name: "stored views", share: 20, seeds: seeds::views, decode: view },
+    Target { name: "stored checkpoints", share: 10, seeds: seeds::checkpoints, decode: checkpoint },
     Target { name: "settings", share: 1, seeds: seeds::settings, decode: settings },
 ];
 
@@ -43,25 +49,49 @@ fn round<M: Message + Default + PartialEq>(bytes: &[u8]) -> bool {
 }
 
 fn request(bytes: &[u8]) -> bool {
-    match bytes.first().map_or(0, |first| first % 4) {
+    match bytes.first().map_or(0, |first| first % 5) {
         0 => any_of!(bytes; allocation::CreateBatchRequest, allocation::ReceiveBatchRequest,
             allocation::ChangeBatchQuantityRequest, allocation::AllocateRequest, allocation::DeallocateRequest),
         1 => any_of!(bytes; orders::CreateOrderRequest, orders::CancelOrderRequest, orders::ShipOrderRequest),
         2 => any_of!(bytes; allocation::GetAllocationsRequest, allocation::GetStockRequest,
             allocation::ListBackordersRequest, allocation::WatchStockRequest, orders::GetOrderRequest),
+        3 => any_of!(bytes; projections::RebuildProjectionRequest, projections::PromoteRebuildRequest,
+            projections::ListParkedEventsRequest, projections::RetryParkedEventRequest, projections::ExplainLagRequest),
         _ => any_of!(bytes; orders::ListOrdersRequest, orders::GetOrderHistoryRequest, orders::WatchOrderRequest,
             events::ReadStreamRequest, events::SubscribeRequest),
     }
 }
 
+/// As a query reads it, and then as whoever asked does.
 fn view(bytes: &[u8]) -> bool {
-    any_of!(bytes; orders::Order, orders::OrderSummary, allocation::Stock, allocation::GetAllocationsResponse)
+    let Ok(stored) = StoredView::from_bytes(Some(bytes.to_vec().into())) else { return false };
+    assert_eq!(stored.to_bytes().as_deref(), Some(bytes), "a stored view is its bytes");
+    let view = stored.view.unwrap_or_default();
+    any_of!(&view[..]; orders::Order, orders::OrderSummary, orders::GetOrderHistoryResponse, allocation::Stock,
+        allocation::GetAllocationsResponse, allocation::Backorder)
+}
+
+fn checkpoint(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(state) = text.parse::<State>() else { return false };
+    assert_eq!(state.to_string().parse(), Ok(state), "a checkpoint that isn't itself");
+    true
 }
 
 fn token(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let Ok(token) = Token::decode(text) else { return false };
     assert!(Token::decode(&token.encode()).is_ok_and(|again| again == token), "a token that isn't itself");
+    true
+}
+
+/// A list, a line feed, a token of it or of another.
+fn page_token(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Some((list, token)) = text.split_once('\n') else { return projector::is_page_token(text) };
+    let Ok(place) = PageToken::decode(token).and_then(|token| token.place_in(list)) else { return false };
+    let again = PageToken::decode(&page_token::encode(list, &place)).and_then(|token| token.place_in(list));
+    assert_eq!(again.as_ref(), Ok(&place), "a place that isn't itself");
     true
 }
 
