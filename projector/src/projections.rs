@@ -4,9 +4,7 @@ mod allocations;
 mod backorders;
 mod order;
 mod order_history;
-mod order_summary;
-mod orders_by_customer;
-mod orders_by_status;
+mod order_summaries;
 mod stock;
 mod streams;
 #[cfg(test)]
@@ -20,8 +18,7 @@ use crate::Fold;
 pub(crate) fn all() -> Vec<Arc<dyn Fold>> {
     vec![
         Arc::new(order::Orders),
-        Arc::new(orders_by_customer::OrdersByCustomer),
-        Arc::new(orders_by_status::OrdersByStatus),
+        Arc::new(order_summaries::OrderSummaries),
         Arc::new(allocations::Allocations),
         Arc::new(stock::Stocks),
         Arc::new(streams::Streams),

@@ -131,8 +131,7 @@ fn queries(model: &ReadModel, args: &ServeArgs, reader: &Arc<Reader>, stopping: 
     let orders = Orders {
         reader: Arc::clone(reader),
         order: Arc::clone(&order),
-        orders_by_customer: watched(projections::ORDERS_BY_CUSTOMER),
-        orders_by_status: watched(projections::ORDERS_BY_STATUS),
+        order_summaries: watched(projections::ORDER_SUMMARIES),
         order_history: watched(projections::ORDER_HISTORY),
         order_watches: watches(projections::ORDER),
         watching: watching.clone(),

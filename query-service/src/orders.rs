@@ -24,8 +24,7 @@ use crate::watches::Watches;
 pub(crate) struct Orders {
     pub(crate) reader: Arc<Reader>,
     pub(crate) order: Arc<Watched>,
-    pub(crate) orders_by_customer: Watched,
-    pub(crate) orders_by_status: Watched,
+    pub(crate) order_summaries: Watched,
     pub(crate) order_history: Watched,
     pub(crate) order_watches: Watches,
     pub(crate) watching: Watching,
@@ -61,18 +60,17 @@ impl OrderQueryService for Orders {
         let request = request.into_inner();
 
         let mut violations = Violations::new();
-        let list = self.list(&mut violations, &request.customer_id, request.status);
+        let list = list(&mut violations, &request.customer_id, request.status);
         let page_size = paging::page_size(&mut violations, request.page_size);
-        let list_name = list.as_ref().map(|(_, name)| name.as_str());
-        let after = paging::after(&mut violations, list_name, &request.page_token);
+        let after = paging::after(&mut violations, list.as_deref(), &request.page_token);
         let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
         violations.into_result()?;
-        let (from, list) = list.ok_or(Failure::Unreadable)?;
+        let list = list.ok_or(Failure::Unreadable)?;
 
         // One more than asked for says whether there is another page.
         let wanted = (list.as_str(), after.as_deref(), page_size + 1);
         let Answer { value: entries, freshness } =
-            self.reader.page::<OrderSummary>(from, wanted, &read_after, time_left).await?;
+            self.reader.page::<OrderSummary>(&self.order_summaries, wanted, &read_after, time_left).await?;
         let (orders, next_page_token) = paging::cut(&list, entries, page_size);
         Ok(Response::new(ListOrdersResponse { orders, next_page_token, freshness: Some(freshness) }))
     }
@@ -127,31 +125,27 @@ impl OrderQueryService for Orders {
     }
 }
 
-impl Orders {
-    /// Which projection has the list that was asked for, and the list's name; None when a violation was added.
-    fn list(&self, violations: &mut Violations, customer_id: &str, status: i32) -> Option<(&Watched, String)> {
-        violations.optional_text("customer_id", customer_id, limits::IDENTIFIER_CHARS_MAX);
-        let status = match OrderStatus::try_from(status) {
-            Ok(OrderStatus::Unspecified) => None,
-            Ok(OrderStatus::Open) => Some("OPEN"),
-            Ok(OrderStatus::Shipped) => Some("SHIPPED"),
-            Ok(OrderStatus::Cancelled) => Some("CANCELLED"),
-            Err(_) => {
-                violations.add("status", "is none of the values that there are");
-                return None;
-            }
-        };
-        match (customer_id, status) {
-            ("", None) => {
-                violations.add("customer_id", "customer_id or status must be given");
-                None
-            }
-            ("", Some(status)) => Some((&self.orders_by_status, lists::status(status))),
-            (customer_id, None) => Some((&self.orders_by_customer, lists::customer(customer_id))),
-            (customer_id, Some(status)) => {
-                Some((&self.orders_by_customer, lists::customer_with_status(customer_id, status)))
-            }
+/// The name of the list that was asked for; None when a violation was added.
+fn list(violations: &mut Violations, customer_id: &str, status: i32) -> Option<String> {
+    violations.optional_text("customer_id", customer_id, limits::IDENTIFIER_CHARS_MAX);
+    let status = match OrderStatus::try_from(status) {
+        Ok(OrderStatus::Unspecified) => None,
+        Ok(OrderStatus::Open) => Some("OPEN"),
+        Ok(OrderStatus::Shipped) => Some("SHIPPED"),
+        Ok(OrderStatus::Cancelled) => Some("CANCELLED"),
+        Err(_) => {
+            violations.add("status", "is none of the values that there are");
+            return None;
         }
+    };
+    match (customer_id, status) {
+        ("", None) => {
+            violations.add("customer_id", "customer_id or status must be given");
+            None
+        }
+        ("", Some(status)) => Some(lists::status(status)),
+        (customer_id, None) => Some(lists::customer(customer_id)),
+        (customer_id, Some(status)) => Some(lists::customer_with_status(customer_id, status)),
     }
 }
 

@@ -9,16 +9,8 @@ use crate::crash::connect;
 use crate::load::Load;
 
 /// All projections.
-const PROJECTIONS: [&str; 8] = [
-    "order",
-    "orders_by_customer",
-    "orders_by_status",
-    "allocations",
-    "stock",
-    "streams",
-    "order_history",
-    "backorders",
-];
+const PROJECTIONS: [&str; 7] =
+    ["order", "order_summaries", "allocations", "stock", "streams", "order_history", "backorders"];
 
 /// Orders of every status, lines of every kind.
 async fn something_of_everything(tally: &Tally) {

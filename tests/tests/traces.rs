@@ -124,7 +124,7 @@ async fn one_trace_shows_a_commands_whole_way() {
         "decide and commit",
         "project order",
         "project stock",
-        "project orders_by_customer",
+        "project order_summaries",
         "tally.orders.v1.OrderQueryService/GetOrder",
         "wait for projection",
     ]);

@@ -106,7 +106,7 @@ fn however_events_are_divided_into_batches_the_views_are_the_same_bytes() {
 #[test]
 fn an_order_that_changes_its_status_changes_lists() {
     let mut stored = Stored::default();
-    stored.fold(&*by_name("orders_by_status"), &recorded(&history()));
+    stored.fold(&*by_name("order_summaries"), &recorded(&history()));
     let members = |list: &str| stored.lists[list].iter().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(members("status/SHIPPED"), ["00000000000000000003:o1"]);
     assert_eq!(members("status/CANCELLED"), ["00000000000000000005:o2"]);
@@ -144,7 +144,7 @@ fn each_projection_declares_the_types_that_it_handles() {
             "order" | "order_history" => {
                 &["OrderCreated", "OrderCancelled", "OrderShipped", "Allocated", "Deallocated", "OutOfStock", "Shipped"]
             }
-            "orders_by_customer" | "orders_by_status" => &["OrderCreated", "OrderCancelled", "OrderShipped"],
+            "order_summaries" => &["OrderCreated", "OrderCancelled", "OrderShipped"],
             "allocations" => &["Allocated", "Deallocated", "Shipped"],
             "stock" => &[
                 "BatchCreated",
@@ -174,7 +174,7 @@ fn an_event_that_cannot_be_read_concerns_the_projections_that_handle_it_and_no_o
         Recorded { named: crate::recorded::Named { order_id: Some("o1".into()), sku: None }, ..broken.recorded() };
     assert_eq!(by_name("order").concern(&named), Concern::View("o1".into()));
     assert_eq!(by_name("allocations").concern(&named), Concern::View("o1".into()));
-    assert_eq!(by_name("orders_by_status").concern(&named), Concern::Nothing);
+    assert_eq!(by_name("order_summaries").concern(&named), Concern::Nothing);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn an_event_of_a_type_that_nobody_knows_is_taken_by_all_that_may_have_to_know_it
     let unknown = cancelled("o1").of_stream("order-o1", 2).unreadable("OrderAmended").recorded();
     let concerned: Vec<_> =
         all().iter().filter(|p| p.concern(&unknown) != Concern::Nothing).map(|p| p.name()).collect();
-    assert_eq!(concerned, ["order", "orders_by_customer", "orders_by_status", "streams", "order_history"]);
+    assert_eq!(concerned, ["order", "order_summaries", "streams", "order_history"]);
 }
 
 #[test]

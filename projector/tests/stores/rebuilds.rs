@@ -49,7 +49,7 @@ async fn reads_go_on_during_a_rebuild_under_load_and_never_go_back_in_time() {
     f.append_random(100).await;
     let projectors = [f.projector(&["--batch-events-max", "3"]).await, f.projector(&[]).await];
     f.projected(f.head).await;
-    let (model, projection) = (f.model.clone(), projections::ORDERS_BY_STATUS);
+    let (model, projection) = (f.model.clone(), projections::ORDER_SUMMARIES);
     let reading = tokio::spawn(async move {
         let (mut furthest, mut reads) = (0, 0_u64);
         loop {

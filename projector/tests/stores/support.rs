@@ -258,7 +258,7 @@ async fn views(writer: &Writer) -> Views {
     }
     let lists = ["OPEN", "SHIPPED", "CANCELLED"].map(tally_read_model::lists::status);
     for list in lists {
-        let page = writer.model().page(projections::ORDERS_BY_STATUS, &list, None, 1_000).await.unwrap();
+        let page = writer.model().page(projections::ORDER_SUMMARIES, &list, None, 1_000).await.unwrap();
         let members: Vec<String> = page.entries.into_iter().map(|(member, _)| member).collect();
         all.insert(list, members.join("\n").into_bytes());
     }

@@ -4,10 +4,9 @@
 pub mod projections {
     /// View key order_id, view `tally.orders.v1.Order`.
     pub const ORDER: &str = "order";
-    /// View key order_id, view `tally.orders.v1.OrderSummary`; lists [`super::lists::customer`].
-    pub const ORDERS_BY_CUSTOMER: &str = "orders_by_customer";
-    /// View key order_id, view `tally.orders.v1.OrderSummary`; lists [`super::lists::status`].
-    pub const ORDERS_BY_STATUS: &str = "orders_by_status";
+    /// View key order_id, view `tally.orders.v1.OrderSummary`; lists [`super::lists::customer`], [`super::lists::customer_with_status`] and
+    /// [`super::lists::status`].
+    pub const ORDER_SUMMARIES: &str = "order_summaries";
     /// View key order_id, view `tally.allocation.v1.GetAllocationsResponse` without its freshness; no view where it would be empty.
     pub const ALLOCATIONS: &str = "allocations";
     /// View key SKU, view `tally.allocation.v1.Stock`.
@@ -22,8 +21,7 @@ pub mod projections {
     pub const BACKORDERS: &str = "backorders";
 
     /// All of them.
-    pub const ALL: [&str; 8] =
-        [ORDER, ORDERS_BY_CUSTOMER, ORDERS_BY_STATUS, ALLOCATIONS, STOCK, STREAMS, ORDER_HISTORY, BACKORDERS];
+    pub const ALL: [&str; 7] = [ORDER, ORDER_SUMMARIES, ALLOCATIONS, STOCK, STREAMS, ORDER_HISTORY, BACKORDERS];
 }
 
 /// The view key of an order's line. No two lines have the same, whatever their SKUs and orders are called.

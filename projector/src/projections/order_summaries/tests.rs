@@ -1,9 +1,12 @@
 use super::*;
 use crate::projections::testing::*;
 
-/// The fold that both projections have.
 fn given(events: &[Given]) -> Result<Option<ListedOrder>, Unfoldable> {
-    events.iter().try_fold(None, |view, event| fold(view, &event.recorded()))
+    try_given::<OrderSummaries>(events)
+}
+
+fn lists_after(events: &[Given]) -> Vec<(String, String)> {
+    OrderSummaries::lists(&given(events).unwrap().unwrap())
 }
 
 #[test]
@@ -39,8 +42,8 @@ fn a_closed_order_keeps_its_place_and_has_its_new_status_and_version() {
 fn other_events_change_nothing() {
     let order = given(&[created("o1", "c1", &[("sku", 1)])]).unwrap();
     for event in [external("o1"), allocated("o1", "sku", "b1", 1), claimed("b1")] {
-        assert_eq!(key(&event.recorded()), None);
-        assert_eq!(fold(order.clone(), &event.recorded()).unwrap(), order);
+        assert_eq!(OrderSummaries::key(&event.recorded()), None);
+        assert_eq!(OrderSummaries::fold(order.clone(), &event.recorded()).unwrap(), order);
     }
 }
 
@@ -59,4 +62,32 @@ fn a_reader_of_the_summary_reads_the_stored_view_and_nothing_more() {
     assert_eq!(OrderSummary::decode(bytes.as_slice()).unwrap(), order.summary);
     assert_eq!(ListedOrder::from_bytes(&bytes), Ok(order));
     assert_eq!(ListedOrder::from_bytes(b"\xff"), Err(Unfoldable::View));
+}
+
+#[test]
+fn an_order_is_in_its_customers_list_and_in_those_of_its_status() {
+    let member = "00000000000000000007:o1".to_owned();
+    assert_eq!(
+        lists_after(&[created("o1", "c/1", &[("sku", 1)]).at(7)]),
+        [
+            ("customer/c%2F1".to_owned(), member.clone()),
+            ("customer/c%2F1/OPEN".to_owned(), member.clone()),
+            ("status/OPEN".to_owned(), member)
+        ]
+    );
+}
+
+#[test]
+fn a_closed_order_stays_where_it_was_and_changes_the_lists_of_its_status() {
+    for (event, status) in [(cancelled("o1"), "CANCELLED"), (order_shipped("o1"), "SHIPPED")] {
+        let member = "00000000000000000007:o1".to_owned();
+        assert_eq!(
+            lists_after(&[created("o1", "c1", &[("sku", 1)]).at(7), event.at(9)]),
+            [
+                ("customer/c1".to_owned(), member.clone()),
+                (format!("customer/c1/{status}"), member.clone()),
+                (format!("status/{status}"), member)
+            ]
+        );
+    }
 }
