@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use order::PlacedOrder;
 use product::Product;
 
-use crate::client::{Allocation, Order, OrderSummary, Stock};
+use crate::client::{Allocation, Backorder, Order, OrderSummary, Stock};
 use crate::{Log, StoredEvent};
 
 /// Everything that a log says.
@@ -100,6 +100,16 @@ impl Fold {
     /// When there is no such SKU.
     pub fn stock(&self, sku: &str) -> Stock {
         self.products[sku].stock()
+    }
+
+    /// What happened to an order that Tally keeps, and to its lines: positions and types, the oldest first.
+    pub fn changes(&self, order_id: &str) -> Option<&[(i64, String)]> {
+        Some(&self.orders.get(order_id)?.changes)
+    }
+
+    /// A SKU's lines that wait, the longest waiting first.
+    pub fn backorders(&self, sku: &str) -> Vec<Backorder> {
+        self.products.get(sku).map(Product::backorders).unwrap_or_default()
     }
 
     /// What is allocated to an order, by SKU.

@@ -1,15 +1,14 @@
-//! Whether histories, backorders, the event log API and what is published say what the log says. Read off the log's rows, not off any code of
-//! the product.
+//! Whether histories, backorders, the event log API and what is published say what the log says. Read off the log's rows and their naive fold,
+//! not off any code of the product.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::client::{Backorder, Event, PageOf, ReadAfter, RustClient, TallyClient};
+use crate::fold::Fold;
 use crate::{Log, PATIENCE, StoredEvent, Tally, eventually};
 
-/// What happens to an order's lines.
-const OF_LINES: [&str; 4] = ["Allocated", "OutOfStock", "Deallocated", "Shipped"];
 /// Few, so that there are several pages.
 const PAGE_SIZE: i32 = 7;
 
@@ -20,21 +19,15 @@ const PAGE_SIZE: i32 = 7;
 pub(crate) async fn reads_equal_log(tally: &Tally, log: &Log) {
     let client = tally.client().deadline(2 * PATIENCE);
     let seen = ReadAfter::position(log.head).at_most(PATIENCE).or_fail();
-    histories_equal_log(&client, log, &seen).await;
-    backorders_equal_log(&client, log, &seen).await;
+    let fold = Fold::of(log);
+    histories_equal_fold(&client, &fold, &seen).await;
+    backorders_equal_fold(&client, &fold, &seen).await;
     subscription_equals_log(&client, log).await;
     published_equals_log(tally, log).await;
 }
 
-async fn histories_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) {
-    let created = log.events.iter().filter(|event| event.event_type == "OrderCreated");
-    for order_id in created.map(|event| event.text("order_id")) {
-        let of_order = |event: &&StoredEvent| {
-            event.stream_id == format!("order-{order_id}")
-                || (event.text("order_id") == order_id && OF_LINES.contains(&event.event_type.as_str()))
-        };
-        let expected: Vec<(i64, &str)> =
-            log.events.iter().filter(of_order).map(|event| (event.position, event.event_type.as_str())).collect();
+async fn histories_equal_fold(client: &RustClient, fold: &Fold, seen: &ReadAfter) {
+    for order_id in fold.orders().map(|order| &order.order_id) {
         let mut found = Vec::new();
         let mut page_token = String::new();
         loop {
@@ -46,35 +39,20 @@ async fn histories_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) {
                 break;
             }
         }
-        let found: Vec<(i64, &str)> = found.iter().map(|(position, name)| (*position, name.as_str())).collect();
-        assert_eq!(found, expected, "history of {order_id}");
+        assert_eq!(Some(found.as_slice()), fold.changes(order_id), "history of {order_id}");
     }
 }
 
-async fn backorders_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) {
-    let mut waiting: BTreeMap<(String, String), Backorder> = BTreeMap::new();
-    for event in &log.events {
-        let line = (event.text("sku").to_owned(), event.text("order_id").to_owned());
-        match event.event_type.as_str() {
-            "OutOfStock" => {
-                let (sku, order_id) = line.clone();
-                let quantity = event.number("quantity");
-                waiting.insert(line, Backorder { order_id, sku, quantity, position: event.position });
-            }
-            "Allocated" | "Deallocated" => drop(waiting.remove(&line)),
-            _ => {}
-        }
-    }
-    let mut expected: Vec<Backorder> = waiting.into_values().collect();
-    expected.sort_by_key(|line| line.position);
-    let mut skus: Vec<String> = expected.iter().map(|line| line.sku.clone()).collect();
-    skus.push(String::new());
-    skus.dedup();
-    for sku in skus {
+async fn backorders_equal_fold(client: &RustClient, fold: &Fold, seen: &ReadAfter) {
+    let mut expected: BTreeMap<&str, Vec<Backorder>> = fold.skus().map(|sku| (sku, fold.backorders(sku))).collect();
+    let mut all: Vec<Backorder> = expected.values().flatten().cloned().collect();
+    all.sort_by_key(|line| line.position);
+    expected.insert("", all);
+    for (sku, expected) in expected {
         let mut found = Vec::new();
         let mut page_token = String::new();
         loop {
-            let asked = PageOf { id: &sku, page_size: PAGE_SIZE, page_token: &page_token };
+            let asked = PageOf { id: sku, page_size: PAGE_SIZE, page_token: &page_token };
             let page = client.list_backorders(asked, seen).await.unwrap_or_else(|e| panic!("{sku}: {e:?}"));
             found.extend(page.backorders);
             page_token = page.next_page_token;
@@ -82,8 +60,7 @@ async fn backorders_equal_log(client: &RustClient, log: &Log, seen: &ReadAfter) 
                 break;
             }
         }
-        let expected: Vec<&Backorder> = expected.iter().filter(|line| sku.is_empty() || line.sku == sku).collect();
-        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "backorders of {sku:?}");
+        assert_eq!(found, expected, "backorders of {sku:?}");
     }
 }
 

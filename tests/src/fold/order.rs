@@ -8,6 +8,8 @@ use crate::client::{Address, Money, Order, OrderItem};
 #[derive(Debug)]
 pub(super) struct PlacedOrder {
     pub(super) view: Order,
+    /// What happened to it and its lines: positions and types, the oldest first.
+    pub(super) changes: Vec<(i64, String)>,
 }
 
 impl PlacedOrder {
@@ -26,13 +28,14 @@ impl PlacedOrder {
             version: event.version,
             ..Order::default()
         };
-        Self { view }
+        Self { view, changes: vec![change(event)] }
     }
 
     /// An event of the order's own stream.
     pub(super) fn take(&mut self, event: &StoredEvent) {
         assert_eq!(self.view.status, "ORDER_STATUS_OPEN", "nothing happens to a closed order: {event:?}");
         self.view.version = event.version;
+        self.changes.push(change(event));
         match event.event_type.as_str() {
             "OrderCancelled" => {
                 self.view.status = "ORDER_STATUS_CANCELLED".to_owned();
@@ -60,7 +63,12 @@ impl PlacedOrder {
         };
         item.status = status.to_owned();
         item.batch_ref = batch_ref.to_owned();
+        self.changes.push(change(event));
     }
+}
+
+fn change(event: &StoredEvent) -> (i64, String) {
+    (event.position, event.event_type.clone())
 }
 
 fn item(item: &serde_json::Value) -> OrderItem {

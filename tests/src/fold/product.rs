@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::StoredEvent;
-use crate::client::{Allocation, AvailableByDate, Batch, Date, Stock};
+use crate::client::{Allocation, AvailableByDate, Backorder, Batch, Date, Stock};
 
 #[derive(Debug)]
 pub(super) struct Product {
@@ -12,6 +12,8 @@ pub(super) struct Product {
     batches: Vec<Arrived>,
     /// By order.
     lines: BTreeMap<String, Line>,
+    /// Since which position lines wait, by order.
+    waiting: BTreeMap<String, i64>,
     orders_seen: BTreeSet<String>,
 }
 
@@ -37,6 +39,7 @@ impl Product {
             version: 0,
             batches: Vec::new(),
             lines: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             orders_seen: BTreeSet::new(),
         }
     }
@@ -85,6 +88,11 @@ impl Product {
             }
             other => panic!("an event of no known type {other}"),
         }
+        match event.event_type.as_str() {
+            "OutOfStock" => _ = self.waiting.insert(order_id.clone(), event.position),
+            "Allocated" | "Deallocated" => _ = self.waiting.remove(&order_id),
+            _ => {}
+        }
         if !order_id.is_empty() {
             self.orders_seen.insert(order_id);
         }
@@ -113,6 +121,19 @@ impl Product {
 
     pub(super) fn orders_seen(&self) -> impl Iterator<Item = &str> {
         self.orders_seen.iter().map(String::as_str)
+    }
+
+    /// The lines that wait, the longest waiting first.
+    pub(super) fn backorders(&self) -> Vec<Backorder> {
+        let line = |(order_id, position): (&String, &i64)| Backorder {
+            order_id: order_id.clone(),
+            sku: self.sku.clone(),
+            quantity: self.lines[order_id].quantity,
+            position: *position,
+        };
+        let mut waiting: Vec<Backorder> = self.waiting.iter().map(line).collect();
+        waiting.sort_by_key(|line| line.position);
+        waiting
     }
 
     pub(super) fn allocation(&self, order_id: &str) -> Option<Allocation> {

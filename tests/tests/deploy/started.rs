@@ -14,8 +14,15 @@ const FREE_PORT: &str = "127.0.0.1:0";
 const POSTGRES: &str = "@postgres:5432/";
 const REDIS: &str = "@redis:6379/";
 
-/// Makes the image's root read-only for its own mount namespace alone, and becomes the program in it, as the image's user.
-const IN_IMAGE: &str = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec chroot --userspec="$2" --groups= "$1" "$3" "$4""#;
+/// Makes the image's root read-only for its own mount namespace alone, with the devices that every container has, and becomes the program in it, as
+/// the image's user.
+const IN_IMAGE: &str = r#"
+    mkdir -p "$1/dev"
+    mount --bind "$1" "$1"
+    mount -o remount,bind,ro "$1"
+    mount --rbind /dev "$1/dev"
+    exec chroot --userspec="$2" --groups= "$1" "$3" "$4"
+"#;
 
 /// Where the programs are.
 pub(super) enum Programs {

@@ -94,6 +94,10 @@ pub enum View {
     Allocations(String),
     /// A customer's newest orders.
     OrdersOf(String),
+    /// What happened to an order.
+    History(String),
+    /// The lines that wait for a SKU.
+    Backorders(String),
 }
 
 /// How a query ended.

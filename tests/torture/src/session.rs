@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use system_tests::client::{
-    Allocations, Answer, Error, Freshness, Order, OrderFilter, OrderPage, Outcome, ReadAfter, RustClient, Stock,
-    TallyClient,
+    Allocations, Answer, BackorderPage, Error, Freshness, HistoryPage, Order, OrderFilter, OrderPage, Outcome, PageOf,
+    ReadAfter, RustClient, Stock, TallyClient,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -239,6 +239,8 @@ enum Tried {
 /// Reads a view once.
 pub(crate) async fn look(client: &RustClient, view: &View, after: &ReadAfter) -> (ReadResult, Option<Freshness>) {
     let client = client.deadline(READ_DEADLINE);
+    let page_size = i32::try_from(views::ENTRIES_READ).unwrap_or(i32::MAX);
+    let first_page = |id| PageOf { id, page_size, page_token: "" };
     match view {
         View::Stock(sku) => {
             let shown = |stock: Stock| (stock.freshness.clone(), views::of_stock(stock));
@@ -253,10 +255,20 @@ pub(crate) async fn look(client: &RustClient, view: &View, after: &ReadAfter) ->
             answered(client.get_allocations(id, after).await.map(shown))
         }
         View::OrdersOf(customer) => {
-            let page_size = i32::try_from(views::ORDERS_READ).unwrap_or(i32::MAX);
             let filter = OrderFilter { customer_id: customer.clone(), page_size, ..OrderFilter::default() };
             let shown = |page: OrderPage| (page.freshness, views::of_orders(&page.orders));
             answered(client.list_orders(&filter, after).await.map(shown))
+        }
+        View::History(id) => {
+            let shown = |page: HistoryPage| {
+                let changes = page.changes.into_iter().map(|change| (change.position, change.event_type));
+                (page.freshness, views::of_changes(&changes.collect::<Vec<_>>()))
+            };
+            answered(client.get_order_history(first_page(id), after).await.map(shown))
+        }
+        View::Backorders(sku) => {
+            let shown = |page: BackorderPage| (page.freshness, views::of_backorders(&page.backorders));
+            answered(client.list_backorders(first_page(sku), after).await.map(shown))
         }
     }
 }

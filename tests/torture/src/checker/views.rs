@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use system_tests::Log;
-use system_tests::client::{Allocation, Freshness, Order, OrderSummary, Stock};
+use system_tests::client::{Allocation, Backorder, Freshness, Order, OrderSummary, Stock};
 use system_tests::fold::Fold;
 
 use super::{Findings, Rule, digest};
 use crate::history::{History, Read, ReadResult, View};
 
-/// Orders of a customer that the kit reads.
-pub(crate) const ORDERS_READ: usize = 10;
+/// Orders of a customer, changes of an order and lines that wait for a SKU that the kit reads: the first page.
+pub(crate) const ENTRIES_READ: usize = 10;
 
 /// Answers by the position that they are as of.
 type Answers<'a> = BTreeMap<i64, Vec<(&'a Read, Option<u64>)>>;
@@ -92,8 +92,14 @@ fn expected(fold: &Fold, view: &View) -> Option<u64> {
         }
         View::OrdersOf(customer) => {
             let mut orders = fold.summaries_of_customer(customer);
-            orders.truncate(ORDERS_READ);
+            orders.truncate(ENTRIES_READ);
             Some(of_orders(&orders))
+        }
+        View::History(id) => fold.changes(id).map(|changes| of_changes(&changes[..changes.len().min(ENTRIES_READ)])),
+        View::Backorders(sku) => {
+            let mut waiting = fold.backorders(sku);
+            waiting.truncate(ENTRIES_READ);
+            Some(of_backorders(&waiting))
         }
     }
 }
@@ -113,4 +119,13 @@ pub(crate) fn of_allocations(rows: &[Allocation]) -> u64 {
 
 pub(crate) fn of_orders(orders: &[OrderSummary]) -> u64 {
     digest(&orders)
+}
+
+/// Positions and types.
+pub(crate) fn of_changes(changes: &[(i64, String)]) -> u64 {
+    digest(&changes)
+}
+
+pub(crate) fn of_backorders(waiting: &[Backorder]) -> u64 {
+    digest(&waiting)
 }

@@ -119,7 +119,8 @@ impl Known {
                 })
             }
             Intention::CancelOrder { order_id } | Intention::ShipOrder { order_id } => {
-                Some(View::Order(order_id.clone()))
+                let history = self.rng.bool();
+                Some(if history { View::History(order_id.clone()) } else { View::Order(order_id.clone()) })
             }
             Intention::ReceiveBatch { .. } | Intention::ChangeQuantity { .. } => None,
         }
@@ -129,11 +130,13 @@ impl Known {
     pub(super) fn view(&mut self, skus: &[String]) -> View {
         let order = self.rng.choice(&self.orders).cloned();
         let line = self.rng.choice(&self.lines).map(|(order, _)| order.clone());
-        match (self.rng.u8(..5), order, line) {
+        match (self.rng.u8(..7), order, line) {
             (0, Some(order), _) => View::Order(order),
             (1, Some(order), _) => View::Allocations(order),
-            (2, _, Some(order)) => View::Allocations(order),
-            (3, ..) => View::OrdersOf(self.customer()),
+            (2, Some(order), _) => View::History(order),
+            (3, _, Some(order)) => View::Allocations(order),
+            (4, ..) => View::OrdersOf(self.customer()),
+            (5, ..) => View::Backorders(self.sku(skus)),
             _ => View::Stock(self.sku(skus)),
         }
     }

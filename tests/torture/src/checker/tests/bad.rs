@@ -126,6 +126,12 @@ fn a_view_that_is_not_the_fold_at_its_position_is_found() {
     story.read(View::Stock("LAMP".to_owned()), 200, 3, false, 0, None);
     assert_eq!(story.broken(), only(Rule::ViewIsFold), "what is there is said not to be");
 
+    for view in [View::History("o".to_owned()), View::Backorders("LAMP".to_owned())] {
+        let mut story = Story::good();
+        story.read(view, 200, 3, false, 0, Some(1));
+        assert_eq!(story.broken(), only(Rule::ViewIsFold));
+    }
+
     let mut story = Story::good();
     story.read(View::Order("o".to_owned()), 200, 4, false, 0, None);
     assert_eq!(story.broken(), only(Rule::ViewIsFold), "as of a position beyond the log");

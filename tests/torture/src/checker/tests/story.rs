@@ -8,7 +8,7 @@ use system_tests::{Log, StoredEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::checker::views::{of_allocations, of_stock};
+use crate::checker::views::{of_allocations, of_backorders, of_stock};
 use crate::checker::{Rule, Verdict, WAITED_MS, check};
 use crate::history::{Attempt, AttemptResult, Failed, History, Injected, Read, ReadResult, View};
 
@@ -48,6 +48,8 @@ impl Story {
         let rows = of_allocations(&[Allocation::new("LAMP", "b", 3)]);
         story.read(View::Allocations("o".to_owned()), 100, 3, false, 3, Some(rows));
         story.read(View::Order("o".to_owned()), 110, 3, false, 3, None);
+        story.read(View::History("o".to_owned()), 120, 3, false, 3, None);
+        story.read(View::Backorders("LAMP".to_owned()), 130, 3, false, 3, Some(of_backorders(&[])));
         story
     }
 
