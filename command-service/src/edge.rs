@@ -69,6 +69,10 @@ impl Edge {
             match &failure {
                 Failure::Overloaded { limit } => METRICS.overloaded(limit),
                 Failure::TimedOut => METRICS.timed_out.inc(),
+                // The cause was logged where it was seen, once for all commands that it hit. This line names the trace of one of them.
+                Failure::Internal | Failure::Unreadable => {
+                    tracing::error!(%command_id, "a command failed by no fault of its caller");
+                }
                 _ => {}
             }
             span.fail("the command was not carried out");

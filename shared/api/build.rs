@@ -23,18 +23,20 @@ const CODEC: &str = "crate::SmallMessages";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("../../proto");
-    let files: Vec<PathBuf> = proto_files(&root.join("tally"))?;
     println!("cargo:rerun-if-changed={}", root.display());
+    generate(root, &PathBuf::from(env::var("OUT_DIR")?))
+}
 
+/// All of it, from the protos below `root`.
+pub(crate) fn generate(root: &Path, out: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let files: Vec<PathBuf> = proto_files(&root.join("tally"))?;
     let mut compiler = protox::Compiler::new([root.to_path_buf(), root.join("third_party")])?;
     compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let descriptors = compiler.file_descriptor_set();
-
-    let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("tally.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out.join("methods.rs"), methods(compiler.descriptor_pool().services())?)?;
 
-    let generator = tonic_prost_build::configure().codec_path(CODEC).include_file("tally.rs");
+    let generator = tonic_prost_build::configure().codec_path(CODEC).out_dir(out).include_file("tally.rs");
     generator.compile_fds(descriptors.clone())?;
     stored(descriptors, &out.join("stored"))
 }

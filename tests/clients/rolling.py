@@ -1,4 +1,5 @@
-"""Calls two replicas of each service, by gRPC's own balancing and the shipped retry policy, until its standard input ends; then says how that was.
+"""Calls two replicas of each service, by gRPC's own balancing and the shipped retry policy: at first as fast as it gets answers, then at half of that
+until its standard input ends. Then it says how that was.
 
 Arguments: the service config, the addresses of command-service and those of query-service (comma-separated). The stubs are on PYTHONPATH.
 """
@@ -7,18 +8,23 @@ import collections
 import json
 import sys
 import threading
+import time
 import uuid
 
 import grpc
+from google.protobuf import duration_pb2
 from tally.allocation.v1 import allocation_command_service_pb2 as commands
 from tally.allocation.v1 import allocation_command_service_pb2_grpc as command_stubs
 from tally.allocation.v1 import allocation_query_service_pb2 as queries
 from tally.allocation.v1 import allocation_query_service_pb2_grpc as query_stubs
+from tally.consistency.v1 import consistency_pb2 as consistency
 
 DEADLINE_SECONDS = 30
-THREADS = 4
-# Between calls: this is half of what the machine does beside everything else, and not an attack.
-PAUSE_SECONDS = 0.005
+# More than can be answered at once, so that calls which wait for a projector leave others to go on.
+THREADS = 16
+# A read waits so long for the command before it: longer than a projector's work is without anybody.
+WAIT_SECONDS = 20
+MEASURED_SECONDS = 3
 
 
 def channel(config, addresses):
@@ -39,38 +45,67 @@ def main(config_path, command_addresses, query_addresses):
         # One retry, and not as many as clients have.
         method["retryPolicy"]["maxAttempts"] = 2
     config = json.dumps(config)
-    stop = threading.Event()
     outcomes = collections.Counter()
     failures = []
 
-    def work(number):
-        allocation = command_stubs.AllocationCommandServiceStub(channel(config, command_addresses))
-        stock = query_stubs.AllocationQueryServiceStub(channel(config, query_addresses))
-        count = 0
-        while not stop.wait(PAUSE_SECONDS):
-            count += 1
-            try:
-                allocation.Allocate(
-                    commands.AllocateRequest(
-                        command_id=str(uuid.uuid4()), order_id=f"rolling-{number}-{count}", sku="LAMP", quantity=1
-                    ),
-                    timeout=DEADLINE_SECONDS,
-                )
-                stock.GetStock(queries.GetStockRequest(sku="LAMP"), timeout=DEADLINE_SECONDS)
-                outcomes["good"] += 1
-            except grpc.RpcError as error:
-                outcomes["failed"] += 1
-                failures.append(f"{error.code()}: {error.details()}")
+    def call(allocation, stock, order_id):
+        """A command, and a read that includes it."""
+        try:
+            allocated = allocation.Allocate(
+                commands.AllocateRequest(command_id=str(uuid.uuid4()), order_id=order_id, sku="LAMP", quantity=1),
+                timeout=DEADLINE_SECONDS,
+            )
+            read_after = consistency.ReadAfter(
+                token=allocated.receipt.token, timeout=duration_pb2.Duration(seconds=WAIT_SECONDS)
+            )
+            answer = stock.GetStock(queries.GetStockRequest(sku="LAMP", read_after=read_after), timeout=DEADLINE_SECONDS)
+            outcomes["stale" if answer.freshness.may_be_stale else "good"] += 1
+        except grpc.RpcError as error:
+            outcomes["failed"] += 1
+            failures.append(f"{error.code()}: {error.details()}")
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    print("started", flush=True)
+    def load(name, period, stop):
+        """Starts threads that call, each not more often than once in `period` seconds, until they are to stop."""
+
+        def work(number):
+            allocation = command_stubs.AllocationCommandServiceStub(channel(config, command_addresses))
+            stock = query_stubs.AllocationQueryServiceStub(channel(config, query_addresses))
+            began = time.monotonic()
+            count = 0
+            while not stop.wait(max(0, began + count * period - time.monotonic())):
+                count += 1
+                call(allocation, stock, f"{name}-{number}-{count}")
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def calls():
+        return sum(outcomes.values())
+
+    def until_stopped(threads, stop):
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    stop = threading.Event()
+    threads = load("measured", 0, stop)
+    began = time.monotonic()
+    stop.wait(MEASURED_SECONDS)
+    until_stopped(threads, stop)
+    measured = calls() / (time.monotonic() - began)
+
+    before = calls()
+    stop = threading.Event()
+    threads = load("half", THREADS / (measured / 2), stop)
+    began = time.monotonic()
+    print("half of what was measured", flush=True)
     sys.stdin.read()
-    stop.set()
-    for thread in threads:
-        thread.join()
-    print(json.dumps({"good": outcomes["good"], "failed": outcomes["failed"], "failures": failures[:20]}))
+    until_stopped(threads, stop)
+    rate = (calls() - before) / (time.monotonic() - began)
+    counts = {kind: outcomes[kind] for kind in ("good", "stale", "failed")}
+    print(json.dumps(counts | {"measured": measured, "rate": rate, "failures": failures[:20]}))
 
 
 if __name__ == "__main__":

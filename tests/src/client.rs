@@ -16,7 +16,7 @@ pub use error::{Answer, Error};
 pub use grpcurl::{Grpcurl, grpcurl};
 pub use json::{JsonClient, JsonTransport};
 pub use python::Python;
-pub use raw::call;
+pub use raw::{call, call_path};
 pub use reads::{Backorder, BackorderPage, Event, EventMetadata, EventPage, HistoryPage, OrderChange, PageOf};
 pub use rust::{RustClient, read_after};
 pub use types::{

@@ -2,7 +2,7 @@
 //!
 //! In reading order: the programs under test, waiting without sleeping, a process, the servers, a service, a Tally; the clients and their
 //! environment, health; the log as it is stored, a naive fold of it, and what is held against that: the views, and the read model byte by byte;
-//! what a process tells its operators.
+//! what a process tells its operators, and what it exports of its traces.
 
 mod binaries;
 mod check;
@@ -15,6 +15,7 @@ pub mod health;
 mod log;
 mod mutated;
 mod operations;
+pub mod otlp;
 mod process;
 mod reads;
 mod servers;

@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 
 use crate::Service;
 
-/// What a process logs before the address of its port for operators.
-const ANNOUNCEMENT: &str = "metrics are served address=";
+/// What a process logs with the address of its port for operators.
+const ANNOUNCEMENT: &str = "metrics are served";
 
 /// Samples of metrics: values by name and labels, as Prometheus reads them.
 #[derive(Debug)]
@@ -52,6 +52,14 @@ impl Samples {
     }
 }
 
+/// The address in a line of text or of JSON.
+fn announced(line: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(line) => line["fields"]["address"].as_str().expect("an address").to_owned(),
+        Err(_) => line.rsplit_once("address=").expect("an address").1.to_owned(),
+    }
+}
+
 /// Asks the port for operators, and returns status and body.
 ///
 /// # Panics
@@ -59,9 +67,8 @@ impl Samples {
 pub async fn operations_get(service: &Service, path: &str) -> (u16, String) {
     let log = std::fs::read_to_string(service.log()).expect("it logs");
     // The last one, where it was started again.
-    let address =
-        log.lines().rev().find_map(|line| line.split_once(ANNOUNCEMENT)).expect("it says where metrics are").1;
-    let mut stream = TcpStream::connect(address.trim()).await.expect("it listens");
+    let line = log.lines().rev().find(|line| line.contains(ANNOUNCEMENT)).expect("it says where metrics are");
+    let mut stream = TcpStream::connect(announced(line)).await.expect("it listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = String::new();

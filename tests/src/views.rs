@@ -48,6 +48,8 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
             }
             "string" => vec![redis.get(&key).await?],
             "zset" => redis.zrange(&key, 0, -1).await?,
+            // Gone since it was listed.
+            "none" => continue,
             other => panic!("{key} is a {other}"),
         };
         dump.insert(format!("{projection}:{rest}"), value);

@@ -1,5 +1,8 @@
 //! What the processes count.
 
+mod guarded;
+mod troubles;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -120,8 +123,14 @@ async fn lag_grows_while_redis_is_away_and_readiness_is_there_over_http() {
     assert_eq!(operations_get(&tally.projector, "/readyz").await.0, 503);
     assert_eq!(operations_get(&tally.projector, "/livez").await.0, 200);
     assert_eq!(operations_get(&tally.projector, "/secrets").await.0, 404);
-    let retries = Samples::of(&tally.projector).await.sum("tally_projection_retries_total", &["projection=\"stock\""]);
-    assert!(retries >= 1.0);
+    let samples = Samples::of(&tally.projector).await;
+    assert!(samples.sum("tally_projection_retries_total", &["projection=\"stock\""]) >= 1.0);
+    client.get_stock("LAMP", &ReadAfter::nothing()).await.unwrap_err();
+    for service in [&tally.projector, &tally.query] {
+        let samples = Samples::of(service).await;
+        assert!(samples.sum("tally_redis_connections_opened_total", &[]) >= 1.0, "{}", service.name());
+        assert!(samples.sum("tally_redis_failures_total", &[]) >= 1.0, "{}", service.name());
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who may call, over what, and what a process says about itself.
 
 mod abuse;
+mod keys;
 mod matrix;
 mod settings;
 mod stores;
@@ -15,13 +16,13 @@ use system_tests::credentials::Issuer;
 use system_tests::target_dir;
 
 /// The issuer of this name is the one that is trusted.
-const ISSUER: &str = "https://issuer.example";
+pub(crate) const ISSUER: &str = "https://issuer.example";
 
 /// A folder for a test's files, gone with it.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = target_dir().join("system-tests").join(format!("security-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
@@ -32,7 +33,7 @@ impl Folder {
     }
 
     /// As those do who exchange files that others read: whole, at once.
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let half = self.path(&format!("{name}.new"));
         std::fs::write(&half, text).unwrap();
         std::fs::rename(half, self.path(name)).unwrap();
@@ -47,7 +48,7 @@ impl Drop for Folder {
 }
 
 /// The variables of processes that trust `issuer`.
-fn trusting(issuer: &Issuer, folder: &Folder) -> Vec<(&'static str, String)> {
+pub(crate) fn trusting(issuer: &Issuer, folder: &Folder) -> Vec<(&'static str, String)> {
     vec![
         ("TALLY_JWT_ISSUER", ISSUER.to_owned()),
         ("TALLY_JWT_AUDIENCE", Issuer::AUDIENCE.to_owned()),
@@ -57,19 +58,19 @@ fn trusting(issuer: &Issuer, folder: &Folder) -> Vec<(&'static str, String)> {
 }
 
 /// An entry of a file of tokens.
-fn listed(name: &str, token: &str, scopes: &[&str], customer_id: Option<&str>) -> Value {
+pub(crate) fn listed(name: &str, token: &str, scopes: &[&str], customer_id: Option<&str>) -> Value {
     let sha256: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
     json!({"name": name, "sha256": sha256, "scopes": scopes, "customer_id": customer_id})
 }
 
 /// All scopes that there are, as a token lists them.
-fn all_scopes() -> String {
+pub(crate) fn all_scopes() -> String {
     let mut scopes: Vec<&str> = tally_api::METHODS.iter().map(|method| method.scope).collect();
     scopes.sort_unstable();
     scopes.dedup();
     scopes.join(" ")
 }
 
-fn borrowed<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+pub(crate) fn borrowed<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }

@@ -8,6 +8,7 @@ mod deploy;
 mod discovery;
 mod idempotency;
 mod load;
+mod logs;
 mod metrics;
 mod outages;
 mod privacy;

@@ -2,94 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use system_tests::client::{NewOrder, TallyClient};
 use system_tests::credentials::{Authority, Pem};
+use system_tests::otlp::{Receiver, hex};
 use system_tests::{Samples, Tally, eventually, target_dir};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
-use tonic::{Request, Response, Status};
 
 /// Nothing else may look like it.
 const CUSTOMER: &str = "a-customer-of-ours";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
-
-/// A span, and the service that sent it.
-#[derive(Clone, Debug)]
-struct Seen {
-    service: String,
-    span: Span,
-}
-
-impl Seen {
-    fn attribute(&self, key: &str) -> Option<any_value::Value> {
-        attribute(&self.span.attributes, key)
-    }
-}
-
-fn attribute(attributes: &[KeyValue], key: &str) -> Option<any_value::Value> {
-    let found = attributes.iter().find(|attribute| attribute.key == key)?;
-    found.value.clone().and_then(|AnyValue { value }| value)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A real receiver of OTLP over gRPC.
-#[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Vec<Seen>>>);
-
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut seen = self.0.lock().unwrap();
-        for resource in request.into_inner().resource_spans {
-            let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
-            let service = match attribute(&attributes, "service.name") {
-                Some(any_value::Value::StringValue(name)) => name,
-                other => panic!("a name: {other:?}"),
-            };
-            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                seen.push(Seen { service: service.clone(), span });
-            }
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Receiver {
-    async fn start() -> (Self, SocketAddr) {
-        Self::start_on(Server::builder()).await
-    }
-
-    async fn start_on(mut server: Server) -> (Self, SocketAddr) {
-        let receiver = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = server.add_service(TraceServiceServer::new(receiver.clone()));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        (receiver, address)
-    }
-
-    fn all(&self) -> Vec<Seen> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn of_trace(&self, trace: &str) -> Vec<Seen> {
-        self.all().into_iter().filter(|seen| hex(&seen.span.trace_id) == trace).collect()
-    }
-}
 
 fn environment(address: SocketAddr) -> [(&'static str, String); 2] {
     [("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")), ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned())]
@@ -206,38 +132,6 @@ async fn a_receiver_that_is_away_hinders_nobody() {
     for service in tally.services() {
         assert!(service.stop().await.success());
     }
-}
-
-#[tokio::test]
-async fn log_lines_of_a_call_name_its_trace() {
-    let tally = Tally::start_with_environment(&[("RUST_LOG", "debug"), ("TALLY_LOG_FORMAT", "json")]).await;
-    tally
-        .client()
-        .with_header("traceparent", &format!("00-{TRACE}-{CALLER}-01"))
-        .allocate("o1", "LAMP", 1)
-        .await
-        .unwrap_err();
-    let line = eventually("the call's line", async || {
-        let log = std::fs::read_to_string(tally.command.log()).unwrap();
-        log.lines().find(|line| line.contains("a call ended") && line.contains("Allocate")).map(str::to_owned)
-    })
-    .await;
-    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["trace_id"], TRACE);
-    assert_eq!(line["fields"]["code"], "FailedPrecondition");
-    // Without a context from the caller it has an id of its own.
-    tally.client().allocate("o1", "LAMP", 1).await.unwrap_err();
-    eventually("another call's line", async || {
-        let log = std::fs::read_to_string(tally.command.log()).unwrap();
-        let lines = log.lines().filter(|line| line.contains("a call ended") && line.contains("Allocate"));
-        let ids: BTreeSet<String> = lines
-            .map(|line| {
-                serde_json::from_str::<serde_json::Value>(line).unwrap()["trace_id"].as_str().unwrap().to_owned()
-            })
-            .collect();
-        (ids.len() == 2).then_some(())
-    })
-    .await;
 }
 
 /// The collector wants a certificate of its callers, too.

@@ -47,7 +47,7 @@ pub(crate) fn banner(addresses: &Addresses, stores: &Stores, data: &DataFolder, 
     };
     row("commands", &addresses.command.to_string(), "command-service: create, allocate, ship");
     row("queries", &addresses.query.to_string(), "query-service: orders, allocations, stock");
-    row("projector", &addresses.projector.to_string(), "health only");
+    row("projector", &addresses.projector.to_string(), "projector: the read model's admin API");
     let postgres = match &maintenance.psql_url {
         Some(file) => format!(
             "private; tables in schema {}; psql \"$(cat {})\"",

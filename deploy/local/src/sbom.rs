@@ -56,9 +56,9 @@ fn bill(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> Res
             open.extend(uses.get(&id).into_iter().flatten().cloned());
         }
     }
+    let purl = |package: &Value| format!("pkg:cargo/{}@{}", text(&package["name"]), text(&package["version"]));
     let components = seen.iter().filter_map(|id| packages.get(id)).map(|package| {
-        let (name, version) = (text(&package["name"]), text(&package["version"]));
-        let purl = format!("pkg:cargo/{name}@{version}");
+        let (name, version, purl) = (text(&package["name"]), text(&package["version"]), purl(package));
         let kind = if is_program(package) { "application" } else { "library" };
         let mut component = json!({
             "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl,
@@ -69,9 +69,17 @@ fn bill(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> Res
         }
         component
     });
-    Ok(
-        json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": components.collect::<Vec<_>>()}),
-    )
+    let dependencies = seen.iter().filter_map(|id| Some((packages.get(id)?, uses.get(id)?))).map(|(package, used)| {
+        let used: BTreeSet<String> = used.iter().filter_map(|id| packages.get(id)).map(purl).collect();
+        json!({"ref": purl(package), "dependsOn": used})
+    });
+    Ok(json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "components": components.collect::<Vec<_>>(),
+        "dependencies": dependencies.collect::<Vec<_>>(),
+    }))
 }
 
 /// By name and version, from Cargo.lock.
@@ -92,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_linked_is_in_it() {
+    fn only_what_is_linked_is_in_it_and_who_uses_it() {
         let package = |name: &str, source: Value| json!({"id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": source});
         let dependency = |name: &str, kind: Value| json!({"pkg": name, "dep_kinds": [{"kind": kind}]});
         let mut packages: Vec<Value> = NAMES.map(|name| package(name, Value::Null)).to_vec();
@@ -106,5 +114,7 @@ mod tests {
         let linked = components.iter().find(|component| component["name"] == "linked").unwrap();
         assert_eq!(linked["hashes"][0]["content"], "abc");
         assert_eq!(linked["licenses"][0]["expression"], "MIT OR Apache-2.0");
+        let program = format!("pkg:cargo/{}@1.0.0", NAMES[0]);
+        assert_eq!(bill["dependencies"], json!([{"ref": program, "dependsOn": [linked["bom-ref"]]}]));
     }
 }

@@ -33,7 +33,8 @@ pub struct CommonArgs {
     #[arg(long, env = "TALLY_DRAIN_TIMEOUT_MS", global = true, default_value_t = 5_000, value_name = "MS")]
     pub drain_timeout_ms: u64,
 
-    /// Address to serve metrics (/metrics) and HTTP probes (/livez, /readyz) on, for operators only; port 0 takes a free one; unset: none
+    /// Address to serve metrics (/metrics) and HTTP probes (/livez, /readyz) on, for operators only: never encrypted, and nobody is asked who they
+    /// are, so let a firewall or a NetworkPolicy say who reaches it. Port 0 takes a free one; unset: none
     #[arg(long, env = "TALLY_METRICS_LISTEN", global = true, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 }

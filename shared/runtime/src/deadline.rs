@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tonic::metadata::MetadataMap;
 
 /// What is kept back from a caller's deadline, so that our answer is there before it gives up.
@@ -10,7 +11,12 @@ const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(100);
 /// The time that is left to answer within the deadline the caller sent as `grpc-timeout`, less a margin of a tenth of it (at most 100 ms) for
 /// the way back. None when it sent none, or one that isn't in the form the gRPC specification gives.
 pub fn time_left(metadata: &MetadataMap) -> Option<Duration> {
-    let deadline = parse(metadata.get("grpc-timeout")?.to_str().ok()?)?;
+    time_left_by(metadata.as_ref())
+}
+
+/// [`time_left`], where a call is still a request of HTTP.
+pub(crate) fn time_left_by(headers: &HeaderMap) -> Option<Duration> {
+    let deadline = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
     Some(deadline - ANSWER_MARGIN_MAX.min(deadline / 10))
 }
 

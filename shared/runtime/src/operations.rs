@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Readiness;
+use crate::connections::is_local;
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 32;
@@ -28,7 +29,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed accept, so that a process without file descriptors doesn't spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the port for operators, if there is to be one, until dropped.
+/// Serves the port for operators, if there is to be one, until dropped. It is open to whoever reaches it (docs/decisions.md says why), so it is
+/// off unless asked for, and says so where others than this machine reach it.
 ///
 /// # Errors
 /// When the address can't be bound.
@@ -38,7 +40,13 @@ pub async fn serve_operations(
 ) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
     let Some(address) = address else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("can't serve metrics on {address}"))?;
-    tracing::info!(address = %listener.local_addr()?, "metrics are served");
+    let address = listener.local_addr()?;
+    if !is_local(address) {
+        tracing::info!(
+            "whoever reaches the port of metrics may read it: it has neither TLS nor tokens, whatever other ports have"
+        );
+    }
+    tracing::info!(%address, "metrics are served");
     Ok(Some(AbortOnDropHandle::new(tokio::spawn(accept(listener, readiness)))))
 }
 

@@ -24,6 +24,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::settings::settings;
 use crate::{LogFormat, trace};
 
+/// Whoever sets it wants no colours: <https://no-color.org>.
+const NO_COLOR: &str = "NO_COLOR";
 /// What is logged unless `RUST_LOG` says otherwise. sqlx logs statements at info when they are slow: those show SQL, so they stay out.
 const DEFAULT_FILTER: &str = "info,sqlx=error";
 /// How long the last spans may take on their way out.
@@ -81,18 +83,19 @@ pub fn init_logging(format: LogFormat) {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let colours = terminal && !is_set(NO_COLOR);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // An error here means that logging was started already.
     let _ = if json {
         lines.json().event_format(Marked(Format::default().json())).try_init()
     } else {
-        lines.event_format(Marked(Format::default().with_target(false))).try_init()
+        // A line that is marked is made in a buffer, which doesn't know what the terminal can.
+        lines.event_format(Marked(Format::default().with_target(false).with_ansi(colours))).try_init()
     };
 }
 
 /// None where nobody asked for them.
 fn traces(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
-    let is_set = |name: &str| env::var(name).is_ok_and(|value| !value.trim().is_empty());
     let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
     if is_disabled || !ENDPOINTS.into_iter().any(is_set) {
         return Ok(None);
@@ -111,6 +114,10 @@ fn traces(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
         .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     Ok(Some(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build()))
+}
+
+fn is_set(name: &str) -> bool {
+    env::var(name).is_ok_and(|value| !value.trim().is_empty())
 }
 
 /// A format whose lines name the trace that they belong to.

@@ -206,6 +206,8 @@ fn address(address: &Address) -> Value {
         "postalCode": address.postal_code,
         "locality": address.locality,
         "addressLines": address.address_lines,
+        "recipients": address.recipients,
+        "organization": address.organization,
     })
 }
 

@@ -4,7 +4,9 @@ use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::Value;
+use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -20,16 +22,35 @@ pub async fn call(channel: Channel, path: &str, request: &Value, metadata: Metad
     let method = service.methods().find(|method| method.name() == name).expect("a method");
     let message =
         DynamicMessage::deserialize(method.input(), request).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let mut request = Request::new(Bytes::from(message.encode_to_vec()));
-    *request.metadata_mut() = metadata;
-    let path = path.parse().expect("a path");
+    let message = Bytes::from(message.encode_to_vec());
     if method.is_server_streaming() {
+        let (mut client, request, path) = prepared(channel, path, message, metadata).await?;
         client.server_streaming(request, path, Raw).await.map(drop)
     } else {
-        client.unary(request, path, Raw).await.map(drop)
+        call_path(channel, path, message, metadata).await
     }
+}
+
+/// Calls a path, whatever is there, for a single answer.
+///
+/// # Panics
+/// When it is none that a URI may have.
+pub async fn call_path(channel: Channel, path: &str, message: Bytes, metadata: MetadataMap) -> Result<(), Status> {
+    let (mut client, request, path) = prepared(channel, path, message, metadata).await?;
+    client.unary(request, path, Raw).await.map(drop)
+}
+
+async fn prepared(
+    channel: Channel,
+    path: &str,
+    message: Bytes,
+    metadata: MetadataMap,
+) -> Result<(Grpc<Channel>, Request<Bytes>, PathAndQuery), Status> {
+    let mut client = Grpc::new(channel);
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut request = Request::new(message);
+    *request.metadata_mut() = metadata;
+    Ok((client, request, path.parse().expect("a path")))
 }
 
 /// Messages as bytes.

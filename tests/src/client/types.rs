@@ -57,6 +57,8 @@ pub struct Address {
     pub postal_code: String,
     pub locality: String,
     pub address_lines: Vec<String>,
+    pub recipients: Vec<String>,
+    pub organization: String,
 }
 
 impl Address {
@@ -67,6 +69,8 @@ impl Address {
             postal_code: "10115".to_owned(),
             locality: "Berlin".to_owned(),
             address_lines: vec!["Chausseestr. 1".to_owned()],
+            recipients: vec!["A. Muster".to_owned()],
+            organization: "Muster GmbH".to_owned(),
         }
     }
 }

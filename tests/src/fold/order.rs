@@ -107,12 +107,17 @@ fn total(items: &[OrderItem]) -> Money {
 
 fn address(address: &serde_json::Value) -> Address {
     let text = |name: &str| address[name].as_str().unwrap_or_default().to_owned();
-    let lines = address["address_lines"].as_array().into_iter().flatten();
+    let list = |name: &str| {
+        let texts = address[name].as_array().into_iter().flatten();
+        texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
     Address {
         region_code: text("region_code"),
         postal_code: text("postal_code"),
         locality: text("locality"),
-        address_lines: lines.filter_map(|line| line.as_str().map(str::to_owned)).collect(),
+        address_lines: list("address_lines"),
+        recipients: list("recipients"),
+        organization: text("organization"),
     }
 }
 

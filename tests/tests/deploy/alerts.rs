@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::client::{ReadAfter, TallyClient};
-use system_tests::{Samples, Tally, root};
+use system_tests::{Samples, Tally, root, target_dir};
 use tally_servers::find;
 
 use super::rendered::{list, text};
@@ -37,6 +37,22 @@ fn asked_by_dashboards() -> Vec<String> {
     }
     assert!(asked.len() > 20, "{}", asked.len());
     asked
+}
+
+#[test]
+fn prometheus_understands_what_the_dashboards_ask() {
+    let rules = asked_by_dashboards().into_iter().enumerate().map(|(number, expression)| {
+        // What Grafana puts there.
+        let expression = expression.replace("$__rate_interval", "5m");
+        assert!(!expression.contains('$'), "{expression}");
+        json!({"record": format!("dashboard:expression:{number}"), "expr": expression})
+    });
+    let groups = json!({"groups": [{"name": "dashboards", "rules": rules.collect::<Vec<_>>()}]});
+    let file = target_dir().join("system-tests").join("dashboards.yaml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    // JSON is YAML.
+    std::fs::write(&file, groups.to_string()).unwrap();
+    promtool(&["check", "rules", "--lint=none", file.to_str().unwrap()]);
 }
 
 /// The names of metrics in an expression.

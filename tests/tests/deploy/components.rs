@@ -1,4 +1,4 @@
-//! The components that an overlay may add: KEDA, the Prometheus operator, mutual TLS; and all of them with a Redis Cluster beside.
+//! The components that an overlay may add, and all of them together.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -18,9 +18,12 @@ static WITH_ALL: LazyLock<Option<Overlay>> = LazyLock::new(|| {
     std::fs::create_dir_all(&folder).unwrap();
     let up = std::iter::repeat_n("..", folder.components().count() - 1).collect::<Vec<_>>().join("/");
     let kubernetes = format!("{up}{}", root().join("deploy/kubernetes").display());
-    let components = ["keda", "mutual-tls", "prometheus-operator", "redis-cluster", "store-authorities"]
-        .map(|name| format!("  - {kubernetes}/components/{name}\n"));
-    let text = format!("resources:\n  - {kubernetes}/overlays/prod\ncomponents:\n{}", components.concat());
+    let there = root().join("deploy/kubernetes/components").read_dir().unwrap();
+    let names: BTreeSet<String> = there.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect();
+    // Those that are only to try it stand in the place of production's.
+    let components = names.iter().filter(|name| *name != "stores");
+    let components: String = components.map(|name| format!("  - {kubernetes}/components/{name}\n")).collect();
+    let text = format!("namespace: tally\nresources:\n  - {kubernetes}/overlays/prod\ncomponents:\n{components}");
     std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
     Some(render(&folder, "prod with components"))
 });

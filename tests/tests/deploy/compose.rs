@@ -24,7 +24,7 @@ fn everything_that_is_mounted_is_in_the_repository() {
         .filter_map(|mount| text(mount).split_once(':').filter(|(source, _)| source.starts_with("./")))
         .map(|(source, _)| Path::new(source))
         .collect();
-    assert_eq!(files.len(), 5, "{files:?}");
+    assert_eq!(files.len(), 6, "{files:?}");
     for file in files {
         assert!(root().join("deploy").join(file).exists(), "{}", file.display());
     }

@@ -1,17 +1,38 @@
-//! The NetworkPolicies: nothing but the edges that are needed, and each of those.
+//! The NetworkPolicies, without components and with all of them: nothing but the edges that are needed, and each of those.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::components::with_all;
 use super::rendered::{Overlay, Workload, list, overlays, selects, text};
 
 /// Where the stores listen.
 const STORES: [(&str, u64); 2] = [("postgres", 5432), ("redis", 6379)];
 const DNS: u64 = 53;
+const HTTPS: u64 = 443;
+/// OTLP over gRPC.
+const COLLECTOR: u64 = 4317;
+const METRICS: u64 = 9464;
+/// Who calls whom where a Redis Cluster is made: its nodes each other, data and bus, and who makes one of them.
+const REDIS_CLUSTER: [(&str, &[u64]); 2] =
+    [("redis-cluster", &[DNS, 6379, 16379]), ("redis-cluster-form", &[DNS, 6379])];
 
 /// Who may speak to which port: (workload, port).
 type Edges<'a> = BTreeSet<(&'a str, u64)>;
+
+fn all() -> impl Iterator<Item = &'static Overlay> {
+    overlays().iter().chain(with_all())
+}
+
+/// The ports that a workload of Tally calls, by what it is told.
+fn called(workload: &Workload<'_>) -> BTreeSet<u64> {
+    let told = |variable: &str, start: &str| workload.variable(variable).is_some_and(|value| value.starts_with(start));
+    let stores = workload.stores().into_iter().map(store_port);
+    let issuer = told("TALLY_JWT_KEYS", "https://").then_some(HTTPS);
+    let collector = told("OTEL_EXPORTER_OTLP_ENDPOINT", "http").then_some(COLLECTOR);
+    stores.chain([DNS]).chain(issuer).chain(collector).collect()
+}
 
 /// The policies that let something through in one direction: the policy, its rules there.
 fn rules<'a>(overlay: &'a Overlay, direction: &'a str) -> impl Iterator<Item = (&'a Value, &'a Value)> {
@@ -48,7 +69,7 @@ fn store_port(store: &str) -> u64 {
 
 #[test]
 fn nothing_is_allowed_that_no_policy_allows() {
-    for overlay in overlays() {
+    for overlay in all() {
         let deny = overlay.find("NetworkPolicy", "default-deny").unwrap();
         assert_eq!(deny["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}), "{}", overlay.name);
         for policy in overlay.all("NetworkPolicy") {
@@ -63,11 +84,15 @@ fn nothing_is_allowed_that_no_policy_allows() {
 
 #[test]
 fn every_edge_out_is_needed_and_none_is_missing() {
-    for overlay in overlays() {
+    for overlay in all() {
         let mut needed = Edges::new();
         for workload in overlay.ours() {
-            let ports = workload.stores().into_iter().map(store_port);
-            needed.extend(ports.chain([DNS]).map(|port| (workload.app(), port)));
+            needed.extend(called(&workload).into_iter().map(|port| (workload.app(), port)));
+        }
+        for workload in overlay.workloads() {
+            let ports =
+                REDIS_CLUSTER.into_iter().filter(|(app, _)| *app == workload.app()).flat_map(|(_, ports)| ports);
+            needed.extend(ports.map(|port| (workload.app(), *port)));
         }
         assert_eq!(allowed(overlay, "Egress"), needed, "{}", overlay.name);
     }
@@ -75,12 +100,16 @@ fn every_edge_out_is_needed_and_none_is_missing() {
 
 #[test]
 fn every_edge_in_is_needed_and_none_is_missing() {
-    for overlay in overlays() {
+    for overlay in all() {
         let mut needed = Edges::new();
         for service in overlay.all("Service") {
             let called = chosen(overlay, &json!({"matchLabels": service["spec"]["selector"]}));
             let ports: Vec<u64> = ports(&service["spec"]).collect();
             needed.extend(called.iter().flat_map(|workload| ports.iter().map(|port| (workload.app(), *port))));
+        }
+        for monitor in overlay.all("PodMonitor") {
+            let watched = chosen(overlay, &monitor["spec"]["selector"]);
+            needed.extend(watched.iter().map(|workload| (workload.app(), METRICS)));
         }
         assert_eq!(allowed(overlay, "Ingress"), needed, "{}", overlay.name);
     }
@@ -88,15 +117,28 @@ fn every_edge_in_is_needed_and_none_is_missing() {
 
 #[test]
 fn an_edge_goes_from_and_to_what_its_name_says() {
-    for overlay in overlays() {
+    for overlay in all() {
         for (policy, rule) in rules(overlay, "Egress") {
             let name = text(&policy["metadata"]["name"]);
             let (from, to) = name.split_once("-to-").unwrap();
             let sources = chosen(overlay, &policy["spec"]["podSelector"]);
-            assert!(from == "all" || sources.iter().all(|source| source.app() == from), "{}: {name}", overlay.name);
+            let is_meant = |source: &Workload<'_>| match from {
+                "all" => true,
+                "services" => source.is_deployment(),
+                // The Job beside it, too.
+                "redis-cluster" => source.app().starts_with(from),
+                from => source.app() == from,
+            };
+            assert!(sources.iter().all(is_meant), "{}: {name}", overlay.name);
             assert!(!sources.is_empty(), "{}: {name} is used", overlay.name);
-            let port = if to == "dns" { DNS } else { store_port(to) };
-            assert!(ports(rule).all(|allowed| allowed == port), "{}: {name}", overlay.name);
+            let meant = match to {
+                "dns" => vec![DNS],
+                "token-issuer" => vec![HTTPS],
+                "trace-collector" => vec![COLLECTOR],
+                "redis-cluster" => vec![6379, 16379],
+                store => vec![store_port(store)],
+            };
+            assert!(ports(rule).all(|allowed| meant.contains(&allowed)), "{}: {name}", overlay.name);
             let targets: Vec<&Value> = list(&rule["to"]).collect();
             assert!(!targets.is_empty(), "{}: {name} leads to anybody", overlay.name);
         }
@@ -106,7 +148,7 @@ fn an_edge_goes_from_and_to_what_its_name_says() {
 #[test]
 fn where_the_stores_are_pods_both_ends_of_an_edge_agree() {
     let mut both_ends = 0;
-    for overlay in overlays() {
+    for overlay in all() {
         for (policy, rule) in rules(overlay, "Egress") {
             for target in list(&rule["to"]).filter(|target| target["namespaceSelector"].is_null()) {
                 if let Some(block) = target.get("ipBlock") {
@@ -135,13 +177,13 @@ fn where_the_stores_are_pods_both_ends_of_an_edge_agree() {
             }
         }
     }
-    assert!(overlays().is_empty() || both_ends == 7, "{both_ends}");
+    assert!(overlays().is_empty() || both_ends == 7 + 5, "{both_ends}");
 }
 
 /// What ProjectionAdminService can do is for operators: never to be reached from outside of the namespace, and never from outside of the cluster.
 #[test]
 fn the_projector_is_for_operators_of_its_namespace_alone() {
-    for overlay in overlays() {
+    for overlay in all() {
         let policy = overlay.find("NetworkPolicy", "operators-to-projector").unwrap();
         let expected = json!([{"podSelector": {"matchLabels": {"tally-operators": "true"}}}]);
         assert_eq!(policy["spec"]["ingress"][0]["from"], expected, "{}", overlay.name);
@@ -160,7 +202,7 @@ fn the_projector_is_for_operators_of_its_namespace_alone() {
 
 #[test]
 fn clients_are_let_in_from_any_namespace_by_their_label() {
-    for overlay in overlays() {
+    for overlay in all() {
         for (service, label) in [("command-service", "tally-commands"), ("query-service", "tally-queries")] {
             let policy = overlay.find("NetworkPolicy", &format!("clients-to-{service}")).unwrap();
             let expected = json!([{"namespaceSelector": {}, "podSelector": {"matchLabels": {label: "true"}}}]);

@@ -2,27 +2,104 @@
 
 use sqlx::{Connection, PgConnection};
 use system_tests::client::{RustClient, TallyClient};
-use system_tests::health::{READINESS, is_serving};
+use system_tests::health::{LIVENESS, READINESS, is_serving};
 use system_tests::{eventually, root};
+use tonic::Code;
 
 use super::rendered::overlay;
 use super::started::{Programs, Started};
 
-/// What takes away, or changes, something that the version before relies on.
-const NOT_ADDING: [&str; 7] =
-    ["drop table", "drop column", "drop function", "rename", "alter column", "set not null", "truncate"];
+/// What takes away, or changes, something that the version before relies on. Of a constraint it may rely on that there is none.
+const NOT_ADDING: [&str; 12] = [
+    "drop ",
+    "rename ",
+    "alter column ",
+    "truncate ",
+    "or replace ",
+    "revoke ",
+    "add constraint ",
+    "add check ",
+    "add unique ",
+    "add primary key ",
+    "add foreign key ",
+    "create unique index ",
+];
+
+/// What of a migration is not adding.
+fn not_adding(sql: &str) -> Option<&'static str> {
+    let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    let words: Vec<String> = code.flat_map(str::split_whitespace).map(str::to_lowercase).collect();
+    let text = words.join(" ");
+    let found = NOT_ADDING.into_iter().find(|words| text.contains(words));
+    // The version before tells nothing of a column that it doesn't know.
+    let needs_a_value = |statement: &str| {
+        statement.contains("add column ") && statement.contains(" not null") && !statement.contains(" default ")
+    };
+    found.or_else(|| text.split(';').any(needs_a_value).then_some("add column … not null"))
+}
 
 #[test]
 fn migrations_only_add() {
     let folder = root().join("shared/event-store/migrations");
-    let mut count = 0;
-    for file in folder.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
-        let sql = std::fs::read_to_string(&file).unwrap().to_lowercase();
-        let found = NOT_ADDING.iter().find(|words| sql.contains(**words));
-        assert_eq!(found, None, "{}", file.display());
-        count += 1;
+    let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    // Before the first there is nothing to rely on.
+    let (first, later) = files.split_first().unwrap();
+    assert!(first.ends_with("0001_log.sql"));
+    for file in later {
+        assert_eq!(not_adding(&std::fs::read_to_string(file).unwrap()), None, "{}", file.display());
     }
-    assert!(count > 0);
+}
+
+#[test]
+fn what_is_not_adding_is_found() {
+    for sql in [
+        "ALTER TABLE events DROP CONSTRAINT events_stream_version",
+        "DROP INDEX an_index",
+        "drop\n  TRIGGER a_trigger ON events",
+        "DROP SCHEMA a_schema",
+        "CREATE OR REPLACE FUNCTION append_batch() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "REVOKE SELECT ON events FROM tally_main_read",
+        "ALTER TABLE events ADD CONSTRAINT short CHECK (length(type) < 9)",
+        "ALTER TABLE events ADD UNIQUE (command_id)",
+        "CREATE UNIQUE INDEX ON events (command_id)",
+        "ALTER TABLE events ALTER COLUMN actor SET NOT NULL",
+        "ALTER TABLE events RENAME TO event",
+        "ALTER TABLE events ADD COLUMN region text NOT NULL",
+    ] {
+        assert!(not_adding(sql).is_some(), "{sql}");
+    }
+    for sql in [
+        "ALTER TABLE events ADD COLUMN region text NOT NULL DEFAULT ''; -- never drop it",
+        "CREATE TABLE archived (position bigint PRIMARY KEY, payload jsonb NOT NULL)",
+        "CREATE FUNCTION append_batch_2() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE INDEX ON events (command_id)",
+        "GRANT SELECT ON archived TO tally_main_read",
+    ] {
+        assert_eq!(not_adding(sql), None, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn who_needs_the_log_is_alive_and_not_ready_until_the_job_has_run() {
+    let Some(overlay) = overlay("dev") else { return };
+    let mut started = Started::with_stores(overlay, Programs::Built).await;
+    started.start_services().await;
+    let (command, query) = (started.process("command-service"), started.process("query-service"));
+    let client = RustClient::new(command.address(), query.address());
+    let refused = client.create_batch("early", "LAMP", 1, None).await.unwrap_err();
+    assert_eq!(refused.code, Code::Unavailable);
+    for process in [command, started.process("projector")] {
+        assert!(is_serving(process, LIVENESS).await, "{}", process.name());
+        assert!(!is_serving(process, READINESS).await, "{}", process.name());
+    }
+
+    assert!(started.migrates().await);
+    for (_, process) in &started.processes {
+        eventually(process.name(), async || is_serving(process, READINESS).await.then_some(())).await;
+    }
+    let receipt = client.create_batch("b1", "LAMP", 5, None).await.unwrap();
+    assert_eq!(client.get_stock("LAMP", &receipt.seen().or_fail()).await.unwrap().available_now, 5);
 }
 
 #[tokio::test]

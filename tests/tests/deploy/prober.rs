@@ -7,6 +7,7 @@ use serde_json::Value;
 use system_tests::health::{LIVENESS, READINESS, is_serving};
 use system_tests::{binary, eventually};
 
+use super::components::with_all;
 use super::rendered::{Workload, overlay, overlays, text};
 use super::started::{Programs, Started};
 
@@ -37,13 +38,14 @@ fn probes_ask_on_the_port_that_the_process_is_told() {
 /// A misspelt variable is one that nobody reads.
 #[test]
 fn every_variable_is_one_that_its_program_knows() {
-    for workload in overlays().iter().flat_map(|overlay| overlay.ours()) {
+    for workload in overlays().iter().chain(with_all()).flat_map(|overlay| overlay.ours()) {
         let [program, action] = ["command", "args"].map(|field| text(&workload.container()[field][0]));
         let output = Command::new(binary(program)).args([action, "--help"]).output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         for (variable, _) in workload.variables() {
-            // The runtime's own.
-            let is_known = variable == "TOKIO_WORKER_THREADS" || help.contains(&format!("[env: {variable}"));
+            // The runtime's own, and OpenTelemetry's.
+            let is_standard = variable == "TOKIO_WORKER_THREADS" || variable.starts_with("OTEL_");
+            let is_known = is_standard || help.contains(&format!("[env: {variable}"));
             assert!(is_known, "{}: {program} doesn't know {variable}", workload.name());
         }
     }

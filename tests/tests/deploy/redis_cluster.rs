@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use redis::Client;
 use serde_json::{Value, json};
-use system_tests::client::TallyClient;
+use system_tests::client::{RustClient, TallyClient};
 use system_tests::{PATIENCE, Tally, target_dir, within};
 use tally_servers::RedisCluster;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use super::components::with_all;
 use super::pods;
 use super::rendered::{Overlay, list, selects, text};
+use super::users;
 
 const NAME: &str = "redis-cluster";
 /// The data of all nodes.
@@ -197,14 +198,27 @@ async fn the_job_makes_one_cluster_also_after_it_was_cut_off_and_tally_runs_on_i
     let times = times.map(|name| (name, "2000"));
     let environment = [[("REDIS_URL", address.as_str()), ("READ_SHARDS", &shards)].as_slice(), &times].concat();
     let tally = Tally::start_with_environment(&environment).await;
-    let client = tally.client();
+    // Each process with its own user, of which every node knows.
+    for node in cluster.nodes() {
+        users::make_users(node, users::of_tests(), &tally.log).await;
+    }
+    let place = format!("localhost:{}", cluster.nodes()[0].port());
+    let command = users::as_user(&tally, &tally.command, &place, "command").await;
+    let _projector = users::as_user(&tally, &tally.projector, &place, "projector").await;
+    let query = users::as_user(&tally, &tally.query, &place, "query").await;
+    let client = RustClient::new(command.address(), query.address());
     for number in 0..20 {
-        tally.stocked(&format!("b{number}"), &format!("LAMP-{number}"), 5).await;
+        client.create_batch(&format!("b{number}"), &format!("LAMP-{number}"), 5, None).await.unwrap();
     }
     for number in 0..20 {
         let receipt = client.allocate("o1", &format!("LAMP-{number}"), 1).await.unwrap();
         let stock = client.get_stock(&format!("LAMP-{number}"), &receipt.seen().or_fail()).await.unwrap();
         assert_eq!(stock.available_now, 4);
+    }
+    for node in cluster.nodes() {
+        let mut admin = Client::open(node.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let denied: Vec<redis::Value> = redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.unwrap();
+        assert!(denied.is_empty(), "nobody was refused anything: {denied:?}");
     }
     cluster.kill_master(1).await.unwrap();
     within(3 * PATIENCE, "all views are kept and read without one of the masters", async || {

@@ -1,5 +1,7 @@
 //! The users of deploy/postgres/roles.sql: enough for the work, and nothing more.
 
+use std::collections::BTreeSet;
+
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::rendered::overlay;
@@ -23,10 +25,12 @@ async fn each_user_may_do_its_work_and_nothing_more() {
     let Some(overlay) = overlay("dev") else { return };
     // It has migrated and started with these users by now.
     let started = Started::new(overlay, Programs::Built).await;
-    let [owner, appender, reader] =
-        ["migration", "command-service", "projector"].map(|workload| started.database_url(workload));
+    let [owner, appender, tailer, reader] =
+        ["migration", "command-service", "projector", "query-service"].map(|workload| started.database_url(workload));
+    let urls = [&owner, &appender, &tailer, &reader];
+    assert_eq!(urls.into_iter().collect::<BTreeSet<_>>().len(), urls.len(), "each is a user of its own");
 
-    for url in [&appender, &reader] {
+    for url in [&appender, &tailer, &reader] {
         assert!(!refused(url, "SELECT count(*) FROM tally_main.events").await);
         for table in
             ["INSERT INTO tally_main.commands DEFAULT VALUES", "INSERT INTO tally_main.snapshots DEFAULT VALUES"]
@@ -47,13 +51,15 @@ async fn each_user_may_do_its_work_and_nothing_more() {
         assert!(refused(url, "SELECT pg_read_file('PG_VERSION')").await);
     }
     assert!(!refused(&appender, "SELECT tally_main.lock_head()").await);
-    assert!(refused(&reader, "SELECT tally_main.lock_head()").await);
+    for url in [&tailer, &reader] {
+        assert!(refused(url, "SELECT tally_main.lock_head()").await);
+    }
     // What the tail and the event log's API need, and not what command-service alone needs.
     for table in ["SELECT count(*) FROM tally_main.commands", "SELECT count(*) FROM tally_main.snapshots"] {
         assert!(!refused(&appender, table).await);
-        assert!(refused(&reader, table).await);
+        assert!(refused(&tailer, table).await && refused(&reader, table).await);
     }
-    for url in [&owner, &appender, &reader] {
+    for url in urls {
         assert!(refused(url, "CREATE ROLE another").await);
         assert!(refused(url, "CREATE DATABASE another").await);
     }

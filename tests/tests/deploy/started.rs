@@ -1,4 +1,4 @@
-//! Tally as the manifests start it: their commands, arguments and variables, the users of roles.sql, on a private Postgres and Redis.
+//! Tally as the manifests start it: their commands, arguments and variables, the users of roles.sql and users.acl, on a private Postgres and Redis.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use tally_servers::{Postgres, Redis, find};
 use tokio::process::Command;
 
 use super::rendered::{Overlay, Variable, Workload, list, text};
+use super::users;
 
 /// The port on which the manifests' processes listen belongs to whoever runs the tests.
 const FREE_PORT: &str = "127.0.0.1:0";
@@ -43,20 +44,33 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Makes the users, migrates, and starts every Deployment of the overlay, which holds its Secrets itself.
+    /// Makes the users of both stores, migrates, and starts every Deployment of the overlay, which holds its Secrets itself.
     pub(super) async fn new(overlay: &'static Overlay, programs: Programs) -> Self {
+        let mut started = Self::with_stores(overlay, programs).await;
+        assert!(started.migrates().await);
+        started.start_services().await;
+        started
+    }
+
+    /// The stores with their users, and nothing in them.
+    pub(super) async fn with_stores(overlay: &'static Overlay, programs: Programs) -> Self {
         let (postgres, redis) = tokio::try_join!(Postgres::temporary(), Redis::temporary()).unwrap();
         postgres.create_database("tally").await.unwrap();
         let folder = target_dir().join("system-tests").join(format!("started-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder).unwrap();
-        let mut started = Self { processes: Vec::new(), postgres, redis, overlay, programs, folder };
+        let started = Self { processes: Vec::new(), postgres, redis, overlay, programs, folder };
         started.make_users().await;
-        assert!(started.migrates().await);
-        for deployment in overlay.ours().into_iter().filter(Workload::is_deployment) {
-            let service = started.start(deployment).await;
-            started.processes.push((deployment, service));
-        }
+        let passwords = users::of_tests().map(|(variable, _)| (variable, started.password("redis", variable)));
+        users::make_users(&started.redis, passwords, "main").await;
         started
+    }
+
+    /// Starts every Deployment.
+    pub(super) async fn start_services(&mut self) {
+        for deployment in self.overlay.ours().into_iter().filter(Workload::is_deployment) {
+            let service = self.start(deployment).await;
+            self.processes.push((deployment, service));
+        }
     }
 
     /// The process of a Deployment.
@@ -71,19 +85,25 @@ impl Started {
         variables.into_iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1
     }
 
+    /// The password of a user, of which the container of a store is told.
+    fn password(&self, store: &str, variable: &str) -> String {
+        let store = self.overlay.find("Deployment", store).unwrap();
+        let secret = &store["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["secretRef"]["name"];
+        let password = self.overlay.secret(text(secret), variable);
+        password.unwrap_or_else(|| panic!("there is a password {variable}"))
+    }
+
     /// roles.sql, as Postgres's image runs it: by psql, with the passwords of a Secret as variables.
     async fn make_users(&self) {
-        let postgres = self.overlay.find("Deployment", "postgres").unwrap();
-        let secret = &postgres["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["secretRef"]["name"];
-        let password = |key| {
-            let password = self.overlay.secret(secret.as_str().unwrap(), key);
-            (key, password.unwrap_or_else(|| panic!("there is a password {key}")))
+        let password = |user: &str| {
+            let variable = format!("TALLY_{user}_PASSWORD");
+            (variable.clone(), self.password("postgres", &variable))
         };
         let output = Command::new(psql())
             .args(["--no-psqlrc", "--no-password", "--file"])
             .arg(root().join("deploy/postgres/roles.sql"))
             .arg(self.postgres.url("tally"))
-            .envs(["TALLY_OWNER_PASSWORD", "TALLY_APPEND_PASSWORD", "TALLY_READ_PASSWORD"].map(password))
+            .envs(["OWNER", "APPEND", "TAIL", "READ"].map(password))
             .output()
             .await
             .unwrap();
@@ -147,10 +167,7 @@ impl Started {
 
     fn reached_here(&self, url: &str) -> String {
         if let Some((user, _)) = url.split_once(REDIS) {
-            let names = self.overlay.all("Secret").filter_map(|secret| secret["metadata"]["name"].as_str());
-            let mut passwords = names.filter_map(|name| self.overlay.secret(name, "password"));
-            assert_eq!(passwords.next().map(|password| format!("redis://:{password}")).as_deref(), Some(user));
-            return self.redis.url();
+            return format!("{user}@127.0.0.1:{}/", self.redis.port());
         }
         let (user, database) = url.split_once(POSTGRES).unwrap_or_else(|| panic!("{url} leads to a store"));
         format!("{user}@127.0.0.1:{}/{database}", self.postgres.port())

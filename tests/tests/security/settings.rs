@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use system_tests::client::TallyClient;
 use system_tests::credentials::Authority;
-use system_tests::{Launch, Servers, Service, Tally, binary};
+use system_tests::{Launch, Servers, Service, Tally, binary, operations_get};
 
 use super::Folder;
 
@@ -96,6 +96,28 @@ async fn secrets_come_from_files_and_settings_are_logged_without_them() {
         "log_format=json (environment)",
     ] {
         assert!(settings.contains(expected), "{expected} in {settings}");
+    }
+}
+
+/// The port for operators asks nobody who they are: docs/decisions.md says why, and the log says it where others than this machine reach it.
+#[tokio::test]
+async fn metrics_are_open_to_whoever_reaches_them_and_the_log_says_so() {
+    let (folder, authority, servers) = (Folder::new(), Authority::new(), Servers::shared().await);
+    let pem = authority.server();
+    for (address, is_said) in [("127.0.0.1:0", false), ("0.0.0.0:0", true)] {
+        let environment = vec![
+            ("REDIS_URL", servers.redis().url().to_owned()),
+            ("QUERY_LISTEN", "127.0.0.1:0".to_owned()),
+            ("TALLY_TLS_CERT", folder.write("cert.pem", &pem.certificate)),
+            ("TALLY_TLS_KEY", folder.write("key.pem", &pem.key)),
+            ("TALLY_METRICS_LISTEN", address.to_owned()),
+            ("TALLY_LOG_FORMAT", "text".to_owned()),
+        ];
+        let launch = Launch { program: "query-service", arguments: vec!["serve".to_owned()], environment };
+        let service = Service::start(launch, folder.path(&format!("{is_said}.log")).into()).await.unwrap();
+        assert_eq!(operations_get(&service, "/metrics").await.0, 200, "in the open, whatever the other port has");
+        let log = std::fs::read_to_string(service.log()).unwrap();
+        assert_eq!(log.contains("it has neither TLS nor tokens"), is_said, "{address}: {log}");
     }
 }
 

@@ -1,12 +1,21 @@
 //! TLS: from end to end, mutual, with certificates that change, and with bounds.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use system_tests::client::{ReadAfter, RustClient, TallyClient};
 use system_tests::credentials::{Authority, Pem};
 use system_tests::{Samples, Service, Tally, eventually};
+use tally_api::projections::v1::ListProjectionsRequest;
+use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tonic::Code;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
@@ -61,23 +70,114 @@ async fn where_clients_need_a_certificate_none_comes_in_without_a_right_one() {
 }
 
 #[tokio::test]
+async fn the_admin_api_takes_tls_and_certificates_as_all_ports_do() {
+    let (folder, authority, clients) = (Folder::new(), Authority::new(), Authority::new());
+    let mut environment = write(&folder, &authority.server());
+    let listed = async |tally: &Tally, tls: ClientTlsConfig| {
+        let mut admin = ProjectionAdminServiceClient::new(channel(&tally.projector, tls));
+        admin.list_projections(ListProjectionsRequest::default()).await.map(|answer| answer.into_inner().projections)
+    };
+    let tally = Tally::start_with_environment(&borrowed(&environment)).await;
+    assert!(!listed(&tally, authority.trusted(None)).await.unwrap().is_empty());
+    assert_eq!(listed(&tally, Authority::new().trusted(None)).await.unwrap_err().code(), Code::Unavailable);
+    let open = ProjectionAdminServiceClient::new(tally.projector.channel());
+    assert!({ open }.list_projections(ListProjectionsRequest::default()).await.is_err(), "not in the open");
+
+    environment.push(("TALLY_TLS_CLIENT_CA", folder.write("clients.pem", &clients.pem())));
+    let mutual = Tally::start_with_environment(&borrowed(&environment)).await;
+    assert!(!listed(&mutual, authority.trusted(Some(&clients.client()))).await.unwrap().is_empty());
+    assert!(listed(&mutual, authority.trusted(None)).await.is_err());
+    assert!(listed(&mutual, authority.trusted(Some(&authority.client()))).await.is_err());
+}
+
+/// Shakes hands by these versions alone.
+async fn hand_shake(
+    service: &Service,
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<()> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(service.address()).await?;
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.map(drop)
+}
+
+#[tokio::test]
+async fn nothing_older_than_tls_1_3_is_spoken_by_any_service() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let tally = Tally::start_with_environment(&borrowed(&write(&folder, &authority.server()))).await;
+    for service in tally.services() {
+        let name = service.name();
+        hand_shake(service, &authority, &[&version::TLS13]).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let refusal = hand_shake(service, &authority, &[&version::TLS12]).await.expect_err(name);
+        assert!(refusal.to_string().contains("ProtocolVersion"), "{name}: {refusal}");
+    }
+}
+
+/// Calls again and again, none of which may fail, while `exchange` goes on.
+async fn no_call_is_dropped_during(standing: &RustClient, exchange: impl Future<Output = ()>) {
+    let calls = async {
+        loop {
+            standing.validate_only().allocate("o1", "LAMP", 1).await.expect("no call is dropped");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = calls => {}
+        () = exchange => {}
+    }
+    standing.validate_only().allocate("o1", "LAMP", 1).await.expect("the connection from before stands");
+}
+
+#[tokio::test]
+async fn a_new_authority_for_clients_is_taken_without_a_dropped_call() {
+    let (folder, authority, old, new) = (Folder::new(), Authority::new(), Authority::new(), Authority::new());
+    let mut environment = write(&folder, &authority.server());
+    environment.push(("TALLY_TLS_CLIENT_CA", folder.write("clients.pem", &old.pem())));
+    let tally = Tally::start_with_environment(&borrowed(&environment)).await;
+    let with = |pem: &Pem| client(&tally, &authority.trusted(Some(pem)));
+    let (old_client, new_client) = (old.client(), new.client());
+    let standing = with(&old_client);
+    standing.create_batch("b1", "LAMP", 5, None).await.unwrap();
+    let allocates = async |pem: &Pem| with(pem).validate_only().allocate("o2", "LAMP", 1).await;
+    assert!(allocates(&new_client).await.unwrap_err().is_local);
+    no_call_is_dropped_during(&standing, async {
+        // What is no authority changes nothing.
+        folder.write("clients.pem", "");
+        eventually("the empty file is seen and refused", async || {
+            let failures = Samples::of(&tally.command).await.sum("tally_tls_reload_failures_total", &[]);
+            (failures >= 1.0).then_some(())
+        })
+        .await;
+        allocates(&old_client).await.expect("the old one stays");
+        assert!(allocates(&new_client).await.unwrap_err().is_local);
+        // As it is done: first both, then the new one alone.
+        folder.write("clients.pem", &format!("{}{}", old.pem(), new.pem()));
+        eventually("the new one comes in", async || allocates(&new_client).await.ok()).await;
+        allocates(&old_client).await.expect("and the old one, too");
+        folder.write("clients.pem", &new.pem());
+        eventually("the old one comes in no more", async || {
+            allocates(&old_client).await.err().filter(|error| error.is_local)
+        })
+        .await;
+        allocates(&new_client).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_taken_without_a_dropped_call() {
     let (folder, old, new) = (Folder::new(), Authority::new(), Authority::new());
     let tally = Tally::start_with_environment(&borrowed(&write(&folder, &old.server()))).await;
     let standing = client(&tally, &old.trusted(None));
     standing.create_batch("b1", "LAMP", 5, None).await.unwrap();
-    let calls = async {
-        let mut count = 0;
-        loop {
-            standing.validate_only().allocate("o1", "LAMP", 1).await.expect("no call is dropped");
-            count += 1;
-            tokio::task::yield_now().await;
-            if count == i32::MAX {
-                return;
-            }
-        }
-    };
-    let exchange = async {
+    no_call_is_dropped_during(&standing, async {
         // The certificate alone fits no key: half of an exchange changes nothing.
         let Pem { certificate, key } = new.server();
         folder.write("cert.pem", &certificate);
@@ -94,12 +194,8 @@ async fn a_new_certificate_is_taken_without_a_dropped_call() {
         })
         .await;
         assert!(client(&tally, &old.trusted(None)).allocate("o4", "LAMP", 1).await.unwrap_err().is_local);
-    };
-    tokio::select! {
-        () = calls => unreachable!("it goes on for ever"),
-        () = exchange => {}
-    }
-    standing.validate_only().allocate("o1", "LAMP", 1).await.expect("the connection from before stands");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Tokens beyond the matrix: what a customer's own token sees, keys that change, and what is open without any.
 
+use bytes::Bytes;
 use serde_json::json;
-use system_tests::client::{NewOrder, OrderFilter, ReadAfter, TallyClient, grpcurl};
+use system_tests::client::{Error, NewOrder, OrderFilter, ReadAfter, TallyClient, call_path, grpcurl};
 use system_tests::credentials::Issuer;
 use system_tests::health::{READINESS, is_serving};
-use system_tests::{Tally, eventually};
+use system_tests::{Service, Tally, eventually};
 use tonic::Code;
+use tonic::metadata::MetadataMap;
 
 use super::{Folder, ISSUER, all_scopes, borrowed, listed, trusting};
 
@@ -67,6 +69,47 @@ async fn a_customers_token_sees_and_touches_that_customers_orders_alone() {
         .await
         .unwrap();
     assert!(actors.iter().all(|actor| actor == "somebody"), "{actors:?}");
+}
+
+/// Paths that are in no table of scopes: a method that there isn't, and what a method may be written like to slip through.
+const NO_METHODS: [&str; 8] = [
+    "/tally.orders.v1.OrderQueryService/NoSuchMethod",
+    "/tally.orders.v1.NoSuchService/GetOrder",
+    "/nobody.v1.Service/Method",
+    "/tally.orders.v1.OrderQueryService/getorder",
+    "/tally.orders.v1.OrderQueryService/Get%4Frder",
+    "//tally.orders.v1.OrderQueryService/GetOrder",
+    "/tally.orders.v1.OrderQueryService/GetOrder/",
+    "/",
+];
+
+#[tokio::test]
+async fn a_path_that_is_in_no_table_of_scopes_is_allowed_to_nobody() {
+    let (folder, issuer) = (Folder::new(), Issuer::new(ISSUER));
+    let mut environment = trusting(&issuer, &folder);
+    let scopes = all_scopes();
+    let file = json!({"tokens": [listed("a program", "listed", &scopes.split(' ').collect::<Vec<_>>(), None)]});
+    environment.push(("TALLY_TOKENS", folder.write("tokens.json", &file.to_string())));
+    let tally = Tally::start_with_environment(&borrowed(&environment)).await;
+    let called = async |service: &Service, path: &str, token: &str| {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("authorization", bearer(token).parse().unwrap());
+        Error::from_status(&call_path(service.channel(), path, Bytes::new(), metadata).await.unwrap_err())
+    };
+    for service in tally.services() {
+        let name = service.name();
+        for path in NO_METHODS {
+            for token in ["listed", &issuer.token(&scopes), &issuer.bound_token(&scopes, "c-1")] {
+                let refusal = called(service, path, token).await;
+                assert!(refusal.is(Code::PermissionDenied, "SCOPE_MISSING"), "{name} {path}: {refusal:?}");
+            }
+            let refusal = called(service, path, "no-token").await;
+            assert!(refusal.is(Code::Unauthenticated, "TOKEN_INVALID"), "{name} {path}: {refusal:?}");
+        }
+    }
+    // What another process serves is not here, whatever a token allows.
+    let elsewhere = called(&tally.query, "/tally.orders.v1.OrderCommandService/CancelOrder", "listed").await;
+    assert_eq!(elsewhere.code, Code::Unimplemented);
 }
 
 #[tokio::test]

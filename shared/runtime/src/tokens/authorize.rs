@@ -18,12 +18,15 @@ use super::jwt::{Problem, Verifier};
 use super::listed::Listed;
 use super::{Caller, not_yours};
 use crate::Refusal;
+use crate::deadline::time_left_by;
 
 /// What begins the paths that anybody may call.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// What begins the paths that any good token may call.
 const REFLECTION: &str = "/grpc.reflection.";
 const SCHEME: &str = "bearer ";
+const TOKEN_INVALID: &str = "TOKEN_INVALID";
+const KEYS_UNAVAILABLE: &str = "KEYS_UNAVAILABLE";
 /// When to try again while there are no keys to check with.
 const KEYS_RETRY_DELAY: Duration = Duration::from_secs(2);
 
@@ -46,7 +49,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(super) fn new(jwt: Option<Verifier>, listed: Option<Listed>) -> Self {
-        for reason in ["TOKEN_MISSING", "TOKEN_INVALID", "SCOPE_MISSING", "NOT_YOURS"] {
+        for reason in ["TOKEN_MISSING", TOKEN_INVALID, "SCOPE_MISSING", "NOT_YOURS", KEYS_UNAVAILABLE] {
             REFUSED.with_label_values(&[reason]);
         }
         Self { jwt, listed }
@@ -95,8 +98,21 @@ impl Gate {
             },
             None => Problem::UnknownKey,
         };
-        refused("TOKEN_INVALID");
         Err(told(problem))
+    }
+
+    /// As [`Gate::admit`], within the time that the caller has: it is told that keys can't be had, rather than nothing.
+    async fn admit_within(
+        &self,
+        left: Option<Duration>,
+        path: &str,
+        token: Option<String>,
+    ) -> Result<Arc<Caller>, Refusal> {
+        let admitted = self.admit(path, token);
+        match left {
+            Some(left) => tokio::time::timeout(left, admitted).await.unwrap_or_else(|_| Err(told(Problem::KeysAway))),
+            None => admitted.await,
+        }
     }
 }
 
@@ -108,8 +124,9 @@ fn refused(reason: &str) {
 fn told(problem: Problem) -> Refusal {
     let what = match problem {
         Problem::KeysAway => {
-            return Refusal::new(Code::Unavailable, "KEYS_UNAVAILABLE", "there are no keys to check tokens with yet")
-                .retry_after(KEYS_RETRY_DELAY);
+            refused(KEYS_UNAVAILABLE);
+            let message = "the keys to check tokens with can't be had now";
+            return Refusal::new(Code::Unavailable, KEYS_UNAVAILABLE, message).retry_after(KEYS_RETRY_DELAY);
         }
         Problem::Malformed => "is malformed",
         Problem::Algorithm => "is signed in a way that its key is not for",
@@ -120,7 +137,8 @@ fn told(problem: Problem) -> Refusal {
         Problem::Expired => "has expired, or says no end",
         Problem::NotYetValid => "is not valid yet",
     };
-    Refusal::new(Code::Unauthenticated, "TOKEN_INVALID", format!("the token {what}"))
+    refused(TOKEN_INVALID);
+    Refusal::new(Code::Unauthenticated, TOKEN_INVALID, format!("the token {what}"))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -170,7 +188,8 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
             let token = bearer(request.headers());
-            match gate.admit(request.uri().path(), token).await {
+            let left = time_left_by(request.headers());
+            match gate.admit_within(left, request.uri().path(), token).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     inner.call(request).await

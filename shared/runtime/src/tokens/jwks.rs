@@ -19,13 +19,15 @@ use ring::signature::{
 use rustls::{ClientConfig, RootCertStore, crypto};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of a key set.
 const KEY_SET_BYTES_MAX: usize = 256 * 1024;
-/// Keys of a set that are kept.
+/// Keys of a set that are kept: the first ones.
 const KEYS_MAX: usize = 64;
 /// How long a URL may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,7 +71,7 @@ impl Key {
 
 #[derive(Deserialize)]
 struct Set {
-    keys: Vec<Jwk>,
+    keys: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +142,7 @@ impl KeySource {
 
     async fn read(&self) -> anyhow::Result<Vec<u8>> {
         match self {
-            Self::File(path) => tokio::fs::read(path).await.with_context(|| format!("can't read {}", path.display())),
+            Self::File(path) => read_file(path).await.with_context(|| format!("can't read {}", path.display())),
             Self::Url { uri, client } => tokio::time::timeout(FETCH_TIMEOUT, async {
                 let response = client.get(uri.clone()).await.context("the keys' URL can't be reached")?;
                 if response.status() != StatusCode::OK {
@@ -154,6 +156,14 @@ impl KeySource {
             .context("the keys' URL takes too long")?,
         }
     }
+}
+
+async fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(path).await?;
+    file.take(KEY_SET_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+    ensure!(bytes.len() <= KEY_SET_BYTES_MAX, "it is longer than {KEY_SET_BYTES_MAX} bytes");
+    Ok(bytes)
 }
 
 /// What a key's name leads to.
@@ -174,8 +184,8 @@ pub(super) struct Keys {
 struct Shared {
     source: KeySource,
     current: RwLock<Current>,
-    /// When it was asked for last; held while it is asked for, so that it is asked for once.
-    asked: Mutex<Option<Instant>>,
+    /// When it was asked for last because of a key that isn't known; held while it is asked for, so that it is asked for once.
+    asked: Arc<Mutex<Option<Instant>>>,
 }
 
 #[derive(Default)]
@@ -189,12 +199,12 @@ struct Current {
 impl Keys {
     /// A file must be there and be right; a URL may be away at the start, and callers are told so until it is there.
     pub(super) async fn load(source: KeySource, interval: Duration) -> anyhow::Result<Self> {
-        let shared = Arc::new(Shared { source, current: RwLock::default(), asked: Mutex::default() });
+        let shared = Arc::new(Shared { source, current: RwLock::default(), asked: Arc::default() });
         if let Err(error) = shared.refresh().await {
             if shared.source.is_file() {
                 return Err(error);
             }
-            tracing::warn!(error = format!("{error:#}"), "there are no keys to check tokens with yet");
+            shared.tell(&error);
         }
         let refreshing = tokio::spawn(refresh(Arc::clone(&shared), interval));
         Ok(Self { shared, _refreshing: AbortOnDropHandle::new(refreshing) })
@@ -210,19 +220,24 @@ impl Keys {
         if let Some(found) = self.known(kid) {
             return found;
         }
-        let mut asked = self.shared.asked.lock().await;
-        if asked.is_none_or(|asked| asked.elapsed() >= UNKNOWN_KEY_INTERVAL) {
-            *asked = Some(Instant::now());
-            if let Err(error) = self.shared.refresh().await {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "the keys of tokens can't be read again; those before stay"
-                );
-            }
-        }
-        drop(asked);
+        self.look_again().await;
         let is_away = self.generation() == 0;
         self.known(kid).unwrap_or(if is_away { Lookup::Away } else { Lookup::Unknown })
+    }
+
+    /// Reads the set again unless that was done lately. In a task of its own: who gives up waiting must not end it for all who come after.
+    async fn look_again(&self) {
+        let mut asked = Arc::clone(&self.shared.asked).lock_owned().await;
+        if asked.is_some_and(|asked| asked.elapsed() < UNKNOWN_KEY_INTERVAL) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let looking = tokio::spawn(async move {
+            *asked = Some(Instant::now());
+            shared.refresh_or_tell().await;
+        });
+        // It doesn't panic, and is cancelled with the runtime alone.
+        let _ = looking.await;
     }
 
     fn known(&self, kid: &str) -> Option<Lookup> {
@@ -244,6 +259,21 @@ impl Shared {
         Ok(())
     }
 
+    async fn refresh_or_tell(&self) {
+        if let Err(error) = self.refresh().await {
+            self.tell(&error);
+        }
+    }
+
+    fn tell(&self, error: &anyhow::Error) {
+        let error = format!("{error:#}");
+        if self.has_keys() {
+            tracing::warn!(error, "the keys of tokens can't be read again; those before stay");
+        } else {
+            tracing::warn!(error, "there are no keys to check tokens with yet");
+        }
+    }
+
     fn has_keys(&self) -> bool {
         self.current.read().unwrap_or_else(PoisonError::into_inner).generation > 0
     }
@@ -252,16 +282,22 @@ impl Shared {
 async fn refresh(shared: Arc<Shared>, interval: Duration) {
     loop {
         tokio::time::sleep(if shared.has_keys() { interval } else { FIRST_KEYS_INTERVAL.min(interval) }).await;
-        if let Err(error) = shared.refresh().await {
-            tracing::warn!(error = format!("{error:#}"), "the keys of tokens can't be read again; those before stay");
-        }
+        shared.refresh_or_tell().await;
     }
 }
 
+/// What is no key for us, or none at all, is passed over: a set may have keys of kinds that are not invented yet.
 fn parse(bytes: &[u8]) -> anyhow::Result<HashMap<String, Arc<Key>>> {
     let set: Set = serde_json::from_slice(bytes).context("the key set is not the JSON that is expected")?;
-    let keys: HashMap<String, Arc<Key>> =
-        set.keys.into_iter().filter_map(Jwk::into_key).take(KEYS_MAX).map(|(kid, key)| (kid, Arc::new(key))).collect();
+    let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()?.into_key());
+    let mut keys: Vec<(String, Arc<Key>)> = keys.map(|(kid, key)| (kid, Arc::new(key))).collect();
+    if keys.len() > KEYS_MAX {
+        tracing::warn!(keys = keys.len(), kept = KEYS_MAX, "the key set has too many keys; the first ones are kept");
+        keys.truncate(KEYS_MAX);
+    }
     ensure!(!keys.is_empty(), "the key set has no key for RS256, ES256 or EdDSA with a kid");
-    Ok(keys)
+    Ok(keys.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests;

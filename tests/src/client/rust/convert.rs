@@ -29,6 +29,8 @@ pub(super) fn create_order(order: &NewOrder) -> orders::CreateOrderRequest {
             postal_code: order.shipping_address.postal_code.clone(),
             locality: order.shipping_address.locality.clone(),
             address_lines: order.shipping_address.address_lines.clone(),
+            recipients: order.shipping_address.recipients.clone(),
+            organization: order.shipping_address.organization.clone(),
             ..Default::default()
         }),
         ..Default::default()
@@ -108,6 +110,8 @@ impl From<google::PostalAddress> for Address {
             postal_code: address.postal_code,
             locality: address.locality,
             address_lines: address.address_lines,
+            recipients: address.recipients,
+            organization: address.organization,
         }
     }
 }

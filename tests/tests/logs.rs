@@ -1,0 +1,196 @@
+//! Log lines: for people on a terminal and JSON elsewhere, and whatever is written for a call names its trace.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
+use system_tests::client::{ReadAfter, RustClient, TallyClient};
+use system_tests::{Launch, Servers, Service, Tally, binary, eventually, target_dir};
+use tally_api::projections::v1::ListProjectionsRequest;
+use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
+use tally_servers::guard::GuardedCommand;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
+use uuid::Uuid;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// What begins a colour.
+const ESCAPE: char = '\u{1b}';
+
+/// What was written to a terminal so far.
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl Screen {
+    /// A terminal, and what will be on it.
+    fn open() -> (File, Self) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let terminal = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let screen = Self::default();
+        let (written, mut master) = (Arc::clone(&screen.0), File::from(master));
+        // It ends when nobody has the terminal any more.
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4_096];
+            while let Ok(count @ 1..) = master.read(&mut bytes) {
+                written.lock().unwrap().extend_from_slice(&bytes[..count]);
+            }
+        });
+        (File::from(terminal), screen)
+    }
+
+    /// The line that says this.
+    async fn line(&self, what: &str) -> String {
+        eventually(what, async || {
+            let written = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
+            let (lines, _) = written.rsplit_once('\n')?;
+            lines.lines().find(|line| line.contains(what)).map(str::to_owned)
+        })
+        .await
+    }
+}
+
+/// query-service with a log format that is left to itself.
+async fn settings() -> Vec<(&'static str, String)> {
+    vec![
+        ("REDIS_URL", Servers::shared().await.redis().url()),
+        ("QUERY_LISTEN", "127.0.0.1:0".to_owned()),
+        ("RUST_LOG", "info,tally_runtime=debug".to_owned()),
+        ("TALLY_LOG_FORMAT", "auto".to_owned()),
+    ]
+}
+
+async fn read_something(address: &str) {
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    let client = RustClient::over(channel.clone(), channel).with_header("traceparent", TRACEPARENT);
+    client.get_stock("LAMP", &ReadAfter::nothing()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn on_a_terminal_lines_are_for_people() {
+    for (no_color, is_coloured) in [("", true), ("1", false)] {
+        let (terminal, screen) = Screen::open();
+        let mut environment = settings().await;
+        environment.push(("NO_COLOR", no_color.to_owned()));
+        let command = GuardedCommand {
+            program: binary("query-service"),
+            args: vec!["serve".into()],
+            env: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            user: None,
+            folder: None,
+            log: terminal,
+            stdout_to_log: false,
+            stop_signal: "KILL",
+            stop_within: std::time::Duration::ZERO,
+            remove: None,
+        };
+        let process = command.spawn().unwrap();
+        let address = process.announced_address().unwrap().await.unwrap();
+        read_something(&address).await;
+        for line in [screen.line("starting").await, screen.line("a call ended").await] {
+            assert!(!line.starts_with('{'), "{line}");
+            assert!(line.contains("INFO") || line.contains("DEBUG"), "{line}");
+            assert_eq!(line.contains(ESCAPE), is_coloured, "{line}");
+        }
+        let call = screen.line("a call ended").await;
+        assert!(call.trim_end().ends_with(&format!("trace_id={TRACE}")), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn elsewhere_every_line_is_json() {
+    let environment = settings().await;
+    let launch = Launch { program: "query-service", arguments: vec!["serve".to_owned()], environment };
+    let log = target_dir().join("system-tests").join(format!("logs-{}.log", Uuid::new_v4().simple()));
+    let service = Service::start(launch, log.clone()).await.unwrap();
+    read_something(&service.address().to_string()).await;
+    eventually("the call's line", async || {
+        std::fs::read_to_string(&log).unwrap().contains("a call ended").then_some(())
+    })
+    .await;
+    service.stop().await;
+    for line in std::fs::read_to_string(&log).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for key in ["timestamp", "level", "target"] {
+            assert!(line[key].is_string(), "{key} in {line}");
+        }
+        assert!(line["fields"]["message"].is_string(), "{line}");
+    }
+    std::fs::remove_file(log).unwrap();
+}
+
+/// The line of a call's end.
+async fn end_of_call(service: &Service, method: &str) -> String {
+    eventually(&format!("the end of {method}"), async || {
+        let log = std::fs::read_to_string(service.log()).unwrap();
+        log.lines().find(|line| line.contains("a call ended") && line.contains(method)).map(str::to_owned)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn lines_of_a_call_name_its_trace_in_every_service_and_format() {
+    for format in ["text", "json"] {
+        let tally = Tally::start_with_environment(&[("RUST_LOG", "debug"), ("TALLY_LOG_FORMAT", format)]).await;
+        let client = tally.client().with_header("traceparent", TRACEPARENT);
+        client.allocate("o1", "LAMP", 1).await.unwrap_err();
+        client.get_stock("LAMP", &ReadAfter::nothing()).await.unwrap_err();
+        let mut request = Request::new(ListProjectionsRequest::default());
+        request.metadata_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
+        ProjectionAdminServiceClient::new(tally.projector.channel()).list_projections(request).await.unwrap();
+        let calls = [(&tally.command, "Allocate"), (&tally.query, "GetStock"), (&tally.projector, "ListProjections")];
+        for (service, method) in calls {
+            let line = end_of_call(service, method).await;
+            if format == "json" {
+                let line: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(line["trace_id"], TRACE, "{line}");
+                assert!(line["fields"]["code"].is_string(), "{line}");
+            } else {
+                assert!(line.ends_with(&format!(" trace_id={TRACE}")) && !line.contains(ESCAPE), "{line}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_caller_names_no_trace_has_an_id_of_its_own() {
+    let tally = Tally::start_with_environment(&[("RUST_LOG", "debug")]).await;
+    tally.client().allocate("o1", "LAMP", 1).await.unwrap_err();
+    tally.client().deallocate("o1", "LAMP").await.unwrap_err();
+    let id = async |method: &str| {
+        let line = end_of_call(&tally.command, method).await;
+        line.rsplit_once(" trace_id=").map(|(_, id)| id.to_owned()).unwrap_or_else(|| panic!("{line}"))
+    };
+    let (first, second) = (id("\"Allocate\"").await, id("\"Deallocate\"").await);
+    assert!([&first, &second].into_iter().all(|id| id.len() == TRACE.len()), "{first} {second}");
+    assert_ne!(first, second);
+}
+
+/// What is logged of a failure of ours, at the level that everybody has: the cause where it was seen, and the trace of the call that it hit.
+#[tokio::test]
+async fn a_command_that_fails_by_our_fault_can_be_found_by_its_trace() {
+    let tally = Tally::start_with_environment(&[("TALLY_LOG_FORMAT", "json")]).await;
+    tally.stocked("b1", "LAMP", 10).await;
+    let broken = "UPDATE events SET payload = '{}' WHERE event_type = 'BatchCreated' AND stream_id = 'product-LAMP'";
+    assert_eq!(sqlx::query(broken).execute(&tally.database().await).await.unwrap().rows_affected(), 1);
+    tally.command.restart().await;
+    let command_id = Uuid::now_v7();
+    let client = tally.client().with_header("traceparent", TRACEPARENT).command_id(command_id);
+    let error = client.allocate("o1", "LAMP", 1).await.unwrap_err();
+    assert!(error.is(Code::Unavailable, "STREAM_UNREADABLE"), "{error:?}");
+    let log = std::fs::read_to_string(tally.command.log()).unwrap();
+    let errors: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["level"] == "ERROR")
+        .collect();
+    let of_call = errors.iter().find(|line| line["trace_id"] == TRACE).unwrap_or_else(|| panic!("{log}"));
+    assert_eq!(of_call["fields"]["command_id"], command_id.to_string());
+    assert!(errors.iter().any(|line| line["fields"]["stream"] == "product-LAMP"), "{errors:?}");
+}
