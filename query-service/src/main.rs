@@ -1,10 +1,13 @@
 //! `query-service serve`.
 
+use std::process::ExitCode;
+
 /// As in command-service: with the system's allocator a good part of the service's time goes into it (docs/decisions.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    query_service::run_command_line(tally_runtime::parse_arguments::<query_service::CommandLine>()).await
+async fn main() -> anyhow::Result<ExitCode> {
+    let line = tally_runtime::parse_arguments::<query_service::CommandLine>();
+    tally_runtime::ended(query_service::run_command_line(line).await)
 }

@@ -39,6 +39,12 @@ impl Samples {
     /// # Panics
     /// When there is no such series.
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let sum = self.find(name, labels);
+        sum.unwrap_or_else(|| panic!("there is no {name} with {labels:?} in:\n{}", self.text))
+    }
+
+    /// The same, and nothing where there is no such series.
+    pub fn find(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let matching: Vec<f64> = self
             .values
             .iter()
@@ -47,8 +53,7 @@ impl Samples {
             })
             .map(|(_, value)| *value)
             .collect();
-        assert!(!matching.is_empty(), "there is no {name} with {labels:?} in:\n{}", self.text);
-        matching.into_iter().sum()
+        (!matching.is_empty()).then(|| matching.into_iter().sum())
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use system_tests::client::{ReadAfter, RustClient, TallyClient};
-use system_tests::{Launch, Servers, Service, Tally, binary, eventually, target_dir};
+use system_tests::{Launch, Servers, Service, Tally, binary, eventually, run_to_end, target_dir};
 use tally_api::projections::v1::ListProjectionsRequest;
 use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
 use tally_servers::guard::GuardedCommand;
@@ -123,6 +123,37 @@ async fn elsewhere_every_line_is_json() {
         assert!(line["fields"]["message"].is_string(), "{line}");
     }
     std::fs::remove_file(log).unwrap();
+}
+
+/// Wrong settings, stores that are away: what a process ends with is a line like all others, and shows no password.
+#[tokio::test]
+async fn a_process_that_fails_says_why_in_a_line_of_json() {
+    let elsewhere = ["serve", "--listen", "192.0.2.1:1", "--insecure"];
+    for (program, arguments, why) in [
+        ("command-service", &elsewhere[..], "can't listen on 192.0.2.1:1"),
+        ("projector", &elsewhere, "can't listen on 192.0.2.1:1"),
+        ("query-service", &elsewhere, "can't listen on 192.0.2.1:1"),
+        ("command-service", &["migrate"], "the migration failed"),
+        ("command-service", &["restored"], "the log keeps its identity"),
+    ] {
+        let environment = vec![
+            ("DATABASE_URL", "postgres://tally:a-password@127.0.0.1:1/tally".to_owned()),
+            ("REDIS_URL", "redis://:a-password@127.0.0.1:1/".to_owned()),
+            ("TALLY_LOG_FORMAT", "json".to_owned()),
+        ];
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let log = target_dir().join("system-tests").join(format!("logs-{}.log", Uuid::new_v4().simple()));
+        let (status, said) = run_to_end(&Launch { program, arguments, environment }, &log).await.unwrap();
+        std::fs::remove_file(log).unwrap();
+        assert!(!status.success() && !said.contains("a-password"), "{program}: {said}");
+        let lines: Vec<Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{program}: {error}: {line}")))
+            .collect();
+        let last = lines.last().unwrap();
+        assert_eq!(last["level"], "ERROR", "{last}");
+        assert!(last["fields"]["error"].as_str().is_some_and(|error| error.contains(why)), "{program}: {last}");
+    }
 }
 
 /// The line of a call's end.

@@ -32,6 +32,6 @@ pub use serve::serve;
 pub use settings::parse_arguments;
 pub use shutdown::stop_signal;
 pub use status::{Refusal, STORE_UNAVAILABLE, overloaded, store_unavailable};
-pub use telemetry::{Telemetry, init_logging, init_telemetry};
+pub use telemetry::{Telemetry, ended, init_logging, init_telemetry};
 pub use tokens::{Caller, check_customer, not_yours};
 pub use violations::Violations;

@@ -9,6 +9,8 @@ mod collector_tls;
 use std::env;
 use std::fmt;
 use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -34,6 +36,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 const NAMESPACE: &str = "tally";
 /// Any of these switches traces on.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// Whether log lines are JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
 
 /// The process's telemetry. Keep it until the process ends, and then [`Telemetry::finish`] it.
 #[derive(Debug, Default)]
@@ -83,6 +88,7 @@ pub fn init_logging(format: LogFormat) {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
+    JSON.store(json, Ordering::Relaxed);
     let colours = terminal && !is_set(NO_COLOR);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // An error here means that logging was started already.
@@ -92,6 +98,21 @@ pub fn init_logging(format: LogFormat) {
         // A line that is marked is made in a buffer, which doesn't know what the terminal can.
         lines.event_format(Marked(Format::default().with_target(false).with_ansi(colours))).try_init()
     };
+}
+
+/// How a process ends. Where log lines are JSON, what made it fail is one of them; elsewhere people read it as `main` prints it.
+///
+/// # Errors
+/// As `outcome`, where `main` is to print it.
+pub fn ended(outcome: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if JSON.load(Ordering::Relaxed) => {
+            tracing::error!(error = format!("{error:#}"), "the process failed");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// None where nobody asked for them.

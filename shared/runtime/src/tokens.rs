@@ -32,6 +32,7 @@ pub(crate) struct TokenArgs {
     pub jwt_audience: Option<String>,
 
     /// Where the issuer's public keys are, as a JWKS: a file, or an https URL. Read again when they change, or a token names one that is unknown
+    /// (once in 10 seconds at the most); what was read stays while they can't be had
     #[arg(long, env = "TALLY_JWT_KEYS", value_name = "FILE|URL", requires = "jwt_issuer")]
     pub jwt_keys: Option<String>,
 

@@ -47,7 +47,8 @@ fn channel(service: &Service, tls: &ClientTlsConfig) -> Channel {
 async fn refused_calls_and_new_certificates_are_counted_and_promtool_has_nothing_to_say() {
     let (files, authority) = (Files::new(), Authority::new());
     let sha256: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
-    let tokens = json!({"tokens": [{"name": "clerk", "sha256": sha256, "scopes": ["stock.write", "allocations.write"]}]});
+    let tokens =
+        json!({"tokens": [{"name": "clerk", "sha256": sha256, "scopes": ["stock.write", "allocations.write"]}]});
     let Pem { certificate, key } = authority.server();
     let [cert, key, tokens] = [("cert.pem", certificate), ("key.pem", key), ("tokens.json", tokens.to_string())]
         .map(|(name, text)| files.write(name, &text));

@@ -143,18 +143,19 @@ async fn parked_events_losses_and_generations_are_counted() {
     tally.stocked("b1", "LAMP", 10).await;
     tally.stocked("b2", "VASE", 10).await;
     client.get_stock("VASE", &ReadAfter::position(4).or_fail()).await.unwrap();
+    // Nothing while nobody works at it.
     let of_stock = async |metric: &str, labels: &[&str]| {
-        let labels = [&["projection=\"stock\""], labels].concat();
-        Samples::of(&tally.projector).await.sum(&format!("tally_projection_{metric}"), &labels)
+        let (metric, labels) = (format!("tally_projection_{metric}"), [&["projection=\"stock\""], labels].concat());
+        Samples::of(&tally.projector).await.find(&metric, &labels)
     };
     let becomes = async |metric: &str, labels: &[&str], value: f64| {
         eventually(&format!("{metric} {labels:?} is {value}"), async || {
-            (of_stock(metric, labels).await == value).then_some(())
+            (of_stock(metric, labels).await == Some(value)).then_some(())
         })
         .await;
     };
     becomes("generation", &[], 1.0).await;
-    assert_eq!(of_stock("parked_events", &[]).await, 0.0);
+    assert_eq!(of_stock("parked_events", &[]).await, Some(0.0));
 
     // A view is lost: who reads it finds that out.
     let mut redis = tally.redis().await;
@@ -163,12 +164,14 @@ async fn parked_events_losses_and_generations_are_counted() {
     assert_eq!(removed, 1);
     client.get_stock("VASE", &ReadAfter::nothing()).await.unwrap_err();
     becomes("losses_total", &["kind=\"views_missing\""], 1.0).await;
-    assert_eq!(of_stock("losses_total", &["kind=\"emptied\""]).await, 0.0);
+    assert_eq!(of_stock("losses_total", &["kind=\"emptied\""]).await, Some(0.0));
     eventually("the view is made again", async || client.get_stock("VASE", &ReadAfter::nothing()).await.ok()).await;
 
-    // An event that can't be read waits for somebody, and is read when the views are made anew after it was mended.
+    // An event that can't be read waits for somebody, and is read when the views are made anew after it was mended. (It is not the last one: a
+    // log that ends otherwise was restored.)
     tally.projector.stop().await;
     client.allocate("o1", "LAMP", 1).await.unwrap();
+    tally.stocked("b3", "VASE", 10).await;
     let database = tally.database().await;
     let exchange = async |from: &str, to: &str| {
         let exchange = "UPDATE events SET payload = replace(payload, $1, $2) WHERE event_type = 'Allocated'";
@@ -177,10 +180,6 @@ async fn parked_events_losses_and_generations_are_counted() {
     };
     exchange("\"quantity\"", "\"quantitee\"").await;
     tally.projector.start_again().await;
-    eventually("it works again", async || {
-        Samples::of(&tally.projector).await.text.contains("tally_projection_parked_events{").then_some(())
-    })
-    .await;
     becomes("parked_events", &[], 1.0).await;
     exchange("\"quantitee\"", "\"quantity\"").await;
     let (status, said) = tally.rebuild("stock").await;

@@ -18,6 +18,8 @@ const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 const MADE_UP: usize = 200;
 /// A look that nobody in a test waits for.
 const SELDOM: u64 = 86_400;
+/// Tries of one call by a caller in haste, which a busy machine may keep from its answer. All of them end before a look at a URL does.
+const TRIES_MAX: usize = 3;
 /// Bytes that no set may have.
 const TOO_MANY_BYTES: usize = 256 * 1024 + 1;
 
@@ -28,9 +30,11 @@ fn key_set(issuer: &Issuer, kid: &str) -> Value {
     json!({"keys": [key]})
 }
 
-/// A good token that names a key of that name.
+/// A good token that names a key of that name. No two are alike: one that was found good is not checked again.
 fn token(issuer: &Issuer, kid: &str) -> String {
-    issuer.sign_as(Algorithm::EdDsa, &json!({"alg": "EdDSA", "kid": kid}), &issuer.claims("stock.read"))
+    let mut claims = issuer.claims("stock.read");
+    claims["jti"] = uuid::Uuid::new_v4().to_string().into();
+    issuer.sign_as(Algorithm::EdDsa, &json!({"alg": "EdDSA", "kid": kid}), &claims)
 }
 
 /// One more query-service beside that of `tally`, which has its keys from `server`.
@@ -128,7 +132,7 @@ async fn keys_are_kept_while_the_url_is_away_and_exchanged_when_it_is_back() {
             log.lines().any(|line| line.contains("those before stay") && line.contains(said)).then_some(())
         })
         .await;
-        assert_eq!(asked(&service, &old).await.code, Code::NotFound, "{said}: the key stays");
+        assert_eq!(asked(&service, &token(&issuer, "old")).await.code, Code::NotFound, "{said}: the key stays");
         let new = asked(&service, &token(&issuer, "new")).await;
         assert!(new.is(Code::Unauthenticated, "TOKEN_INVALID"), "{said}: {new:?}");
     }
@@ -150,11 +154,12 @@ async fn callers_are_told_while_there_are_no_keys_yet_and_all_is_well_when_they_
     // Who asks while the URL is silent is told in time.
     server.answer(Answer::Silence);
     let hasty = client(&service, &token).deadline(Duration::from_secs(1));
-    let refusal = eventually("the service answers before its caller gives up", async || {
-        let error = hasty.get_stock("NO-SUCH", &ReadAfter::nothing()).await.unwrap_err();
-        (!error.is_local).then_some(error)
-    })
-    .await;
+    let mut refusal = hasty.get_stock("NO-SUCH", &ReadAfter::nothing()).await.unwrap_err();
+    for _ in 1..TRIES_MAX {
+        if refusal.is_local {
+            refusal = hasty.get_stock("NO-SUCH", &ReadAfter::nothing()).await.unwrap_err();
+        }
+    }
     assert!(refusal.is(Code::Unavailable, "KEYS_UNAVAILABLE") && refusal.retry_after.is_some(), "{refusal:?}");
     server.answer(Answer::HangUp);
     let refusal = asked(&service, &token).await;

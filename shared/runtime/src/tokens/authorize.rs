@@ -109,9 +109,10 @@ impl Gate {
         token: Option<String>,
     ) -> Result<Arc<Caller>, Refusal> {
         let admitted = self.admit(path, token);
-        match left {
-            Some(left) => tokio::time::timeout(left, admitted).await.unwrap_or_else(|_| Err(told(Problem::KeysAway))),
-            None => admitted.await,
+        let Some(left) = left else { return admitted.await };
+        match tokio::time::timeout(left, admitted).await {
+            Ok(admitted) => admitted,
+            Err(_) => Err(told(Problem::KeysAway)),
         }
     }
 }
