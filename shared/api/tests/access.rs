@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[allow(dead_code, reason = "a build script begins by itself")]
+#[allow(dead_code, clippy::print_stdout, reason = "a build script begins by itself, and prints to cargo")]
 #[path = "../build.rs"]
 mod build;
 
