@@ -80,8 +80,8 @@ async fn the_admin_api_takes_tls_and_certificates_as_all_ports_do() {
     let tally = Tally::start_with_environment(&borrowed(&environment)).await;
     assert!(!listed(&tally, authority.trusted(None)).await.unwrap().is_empty());
     assert_eq!(listed(&tally, Authority::new().trusted(None)).await.unwrap_err().code(), Code::Unavailable);
-    let open = ProjectionAdminServiceClient::new(tally.projector.channel());
-    assert!({ open }.list_projections(ListProjectionsRequest::default()).await.is_err(), "not in the open");
+    let mut open = ProjectionAdminServiceClient::new(tally.projector.channel());
+    assert!(open.list_projections(ListProjectionsRequest::default()).await.is_err(), "not in the open");
 
     environment.push(("TALLY_TLS_CLIENT_CA", folder.write("clients.pem", &clients.pem())));
     let mutual = Tally::start_with_environment(&borrowed(&environment)).await;
