@@ -26,7 +26,7 @@ use crate::stores::{At, Log, follow};
 use crate::{Recorded, commands};
 use pages::{Pages, Place};
 
-/// How often it is checked that the log still ends where it ended.
+/// How often it is checked that the log is still the same, and that it still ends where it ended.
 const HEAD_CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How long after an event the log counts as busy.
 const BUSY_FOR: Duration = Duration::from_secs(1);
@@ -184,14 +184,16 @@ impl Tail {
         status: &Status,
         backoff: &mut Backoff,
     ) -> Result<Infallible, Failure> {
-        // Asked again after each outage: what comes back may be another database.
-        if self.store.log_id().await? != log_id {
-            return Err(Alarm::LogReplaced.into());
-        }
+        self.check_identity(log_id).await?;
         self.forget_another_past().await?;
         let mut position = self.start().await?;
         let (mut checked_at, mut busy_until) = (Instant::now(), Instant::now());
         loop {
+            let is_due = checked_at.elapsed() > HEAD_CHECK_EVERY;
+            if is_due {
+                checked_at = Instant::now();
+                self.check_identity(log_id).await?;
+            }
             let events = self.read_behind(None, position, 0, self.limits.batch_events_max).await?;
             status.set(Part::Log, State::Following);
             backoff.reset();
@@ -203,8 +205,7 @@ impl Tail {
                 if !read_all {
                     continue;
                 }
-            } else if checked_at.elapsed() > HEAD_CHECK_EVERY {
-                checked_at = Instant::now();
+            } else if is_due {
                 let head = self.store.head().await?;
                 if head < position {
                     self.go_back(head);
@@ -217,6 +218,11 @@ impl Tail {
                 () = sleep(poll) => {}
             }
         }
+    }
+
+    /// What comes back after an outage may be another database. Somebody else may have met the outage, so it is asked now and then.
+    async fn check_identity(&self, log_id: Uuid) -> Result<(), Failure> {
+        if self.store.log_id().await? == log_id { Ok(()) } else { Err(Alarm::LogReplaced.into()) }
     }
 
     /// What comes back after an outage may be the log as it was before, restored, with other events since.

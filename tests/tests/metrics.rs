@@ -180,9 +180,10 @@ async fn who_works_at_what_is_counted() {
     let owned = async |service: &Service| Samples::of(service).await.sum("tally_projection_units_owned", &[]);
     eventually("one has all", async || (owned(&tally.projector).await == PROJECTIONS).then_some(())).await;
     let other = tally.another(&tally.projector).await;
-    eventually("two share", async || {
-        let shares = [owned(&tally.projector).await, owned(&other).await];
-        (shares == [PROJECTIONS / 2.0; 2]).then_some(())
+    // They share as evenly as an odd number can be shared.
+    let (own, others) = eventually("two share", async || {
+        let shares = (owned(&tally.projector).await, owned(&other).await);
+        (shares.0 + shares.1 == PROJECTIONS && (shares.0 - shares.1).abs() <= 1.0).then_some(shares)
     })
     .await;
     // What it gave up it tells nothing of any more.
@@ -191,14 +192,14 @@ async fn who_works_at_what_is_counted() {
         let told = |metric: &str| samples.text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).count();
         let metrics = ["digest_mismatches", "parked_events", "generation", "position"];
         let counts = metrics.map(|metric| told(&format!("tally_projection_{metric}")) as f64);
-        (counts == [PROJECTIONS / 2.0; 4]).then_some(samples)
+        (counts == [own; 4]).then_some(samples)
     })
     .await;
     assert_eq!(samples.sum("tally_projection_units", &[]), PROJECTIONS);
     let changes = |change: &str| samples.sum("tally_projection_ownership_changes_total", &[change]);
     // More where the machine was so busy that a lease ran out.
-    assert!(changes("given_up") >= PROJECTIONS / 2.0);
-    assert_eq!(changes("taken") - changes("given_up"), PROJECTIONS / 2.0);
+    assert!(changes("given_up") >= others);
+    assert_eq!(changes("taken") - changes("given_up"), own);
     other.kill().await;
     eventually("who is left has all again", async || (owned(&tally.projector).await == PROJECTIONS).then_some(()))
         .await;
