@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tally_servers::unique_log_name;
 
 use crate::client::{Grpcurl, JsonClient, Python, RustClient, TallyClient};
+use crate::health::until_ready;
 use crate::process::{Launch, Process, log_tail};
 use crate::servers::Servers;
 use crate::service::Service;
@@ -134,6 +135,8 @@ impl Tally {
             |program: &'static str| Service::start(launch(program), folder.0.join(program).with_extension("log"));
         let (command, projector, query) =
             tokio::try_join!(start("command-service"), start("projector"), start("query-service"))?;
+        // Before it was, nobody can be told that something is not there.
+        until_ready(&projector, true).await;
         Ok(Self { log, command, projector, query, servers, database_url, folder })
     }
 

@@ -23,7 +23,7 @@ async fn get(system: &System, number: usize) -> Result<Order, tonic::Status> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_each_get_their_own_with_few_commands() {
     let redis = Redis::temporary().await.expect("a Redis");
-    let system = System::on(&redis.url(), &[]).await;
+    let system = System::on(&redis.url(), &PATIENT).await;
     let stored = |number| Order { order_id: order_id(number), version: number as i64, ..Default::default() };
     let views: Vec<_> = (0..ORDERS).map(|number| view(&order_id(number), &stored(number))).collect();
     system.apply(projections::ORDER, 1, &views).await;

@@ -29,7 +29,9 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 /// How long anything may take that is to happen soon.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// For a Redis that never goes away: whoever waits for it waits for a busy machine.
+pub(crate) const PATIENT: [&str; 2] = ["--redis-read-ms-max", "15000"];
 /// Lets one call wait.
 pub(crate) const ONE_WAITER: [&str; 2] = ["--waiters-max", "1"];
 /// An interval that puts polling out of a test's reach.
@@ -59,7 +61,8 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) async fn start(flags: &[&str]) -> Self {
-        Self::on(&tally_servers::test_redis().await.url(), flags).await
+        let flags: Vec<_> = PATIENT.iter().chain(flags).copied().collect();
+        Self::on(&tally_servers::test_redis().await.url(), &flags).await
     }
 
     pub(crate) async fn on(redis_url: &str, flags: &[&str]) -> Self {
