@@ -22,6 +22,8 @@ pub(crate) enum Quantity {
     BeforePerSecond,
     /// Commands a second from one second after it on.
     AfterPerSecond,
+    /// The mean of the two: how fast a disk commits changes from second to second.
+    AroundPerSecond,
     /// The time in which 99 of 100 were refused that were, in milliseconds.
     RefusedP99Ms,
     /// Processor time of each, Postgres's part in it, in microseconds.

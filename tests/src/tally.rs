@@ -72,7 +72,7 @@ impl Tally {
     /// # Panics
     /// When it doesn't start.
     pub async fn start() -> Self {
-        Self::start_with(Servers::shared().await, &[]).await
+        Self::start_with(Servers::shared().await, &[]).await.projecting().await
     }
 
     /// Starts one on servers of its own, which the test may stop and kill.
@@ -98,6 +98,12 @@ impl Tally {
     /// When it doesn't start.
     pub async fn start_with_environment(environment: &[(&'static str, &str)]) -> Self {
         Self::start_with(Servers::shared().await, environment).await
+    }
+
+    /// Waits until it projects: before, nobody can be told that something is not there.
+    async fn projecting(self) -> Self {
+        until_ready(&self.projector, true).await;
+        self
     }
 
     async fn start_with(servers: Servers, environment: &[(&'static str, &str)]) -> Self {
@@ -135,8 +141,6 @@ impl Tally {
             |program: &'static str| Service::start(launch(program), folder.0.join(program).with_extension("log"));
         let (command, projector, query) =
             tokio::try_join!(start("command-service"), start("projector"), start("query-service"))?;
-        // Before it was, nobody can be told that something is not there.
-        until_ready(&projector, true).await;
         Ok(Self { log, command, projector, query, servers, database_url, folder })
     }
 

@@ -1,20 +1,21 @@
 //! What three times too much load does.
 
 use crate::row::{Reading, Row};
-use crate::sample::Quantity::{AfterPerSecond, BeforePerSecond, PerSecond, RefusedP99Ms, ResidentMb};
+use crate::sample::Quantity::{AfterPerSecond, AroundPerSecond, BeforePerSecond, PerSecond, RefusedP99Ms, ResidentMb};
 use crate::statistics::Better::{Higher, Lower};
 use crate::subject::Subject;
 
 const BEFORE: Reading = Reading(Subject::TallyOverload, BeforePerSecond);
+const AROUND: Reading = Reading(Subject::TallyOverload, AroundPerSecond);
 const UNIT: &str = "commands/s";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "P15",
-        metric: "done under three times too much load ÷ at its peak",
+        metric: "done under three times too much load ÷ at its peak, before and after",
         unit: UNIT,
         ours: Reading(Subject::TallyOverload, PerSecond),
-        baseline: &[BEFORE],
+        baseline: &[AROUND],
         target: 0.9,
         better: Higher,
     },

@@ -42,5 +42,6 @@ pub(crate) async fn measure(stage: &Stage) -> Result<Sample> {
         .with(Quantity::PerSecond, too_much.per_second())
         .with(Quantity::RefusedP99Ms, too_much.refused_us.p99 / 1e3)
         .with(Quantity::AfterPerSecond, after.per_second())
+        .with(Quantity::AroundPerSecond, f64::midpoint(peak, after.per_second()))
         .with(Quantity::ResidentMb, resident as f64 / BYTES_PER_MB))
 }
