@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::results::{Results, RowResult};
 use crate::rounds::{Rounds, subjects_of};
 use crate::rows;
+use crate::soak::soak;
 use crate::stage::Stage;
 use crate::table::table;
 
@@ -23,6 +24,7 @@ use crate::table::table;
 pub fn run_command_line(line: CommandLine) -> Result<()> {
     match line.action {
         Action::Run(args) => Runtime::new()?.block_on(run(args)),
+        Action::Soak(args) => Runtime::new()?.block_on(soak(&args)),
         // One thread: it costs the least, and what it costs is taken from the servers on the same cores.
         Action::Load(args) => {
             let report = Builder::new_current_thread().enable_all().build()?.block_on(load(&args))?;

@@ -18,6 +18,8 @@ pub struct CommandLine {
 pub(crate) enum Action {
     /// Measure, print one table and write a file of results
     Run(RunArgs),
+    /// Load all three services with half of what they can do, for long, and look whether their memory and descriptors grow
+    Soak(SoakArgs),
     /// Send commands over Tally's API and print one line of JSON about it
     Load(LoadArgs),
     /// Serve the API of Tally's commands, as far as it is measured, in one of the ways that Tally is compared with
@@ -60,7 +62,33 @@ pub(crate) struct RunArgs {
     pub(crate) data: PathBuf,
 }
 
+/// What `soak` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SoakArgs {
+    /// How long
+    #[arg(long, default_value_t = 30, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1_440))]
+    pub(crate) minutes: u64,
+
+    /// Folder for the servers' data, which is removed at the end
+    #[arg(long, default_value = "target/bench", value_name = "FOLDER")]
+    pub(crate) data: PathBuf,
+}
+
 impl RunArgs {
+    /// One run as long as the soak.
+    pub(crate) fn of_soak(soak: &SoakArgs) -> Self {
+        Self {
+            only: Vec::new(),
+            rounds: 1,
+            warm_up_ms: 500,
+            measure_ms: soak.minutes * 60_000,
+            long_log_events: 0,
+            orders: 0,
+            results: PathBuf::new(),
+            data: soak.data.clone(),
+        }
+    }
+
     pub(crate) fn measure(&self) -> Duration {
         Duration::from_millis(self.measure_ms)
     }

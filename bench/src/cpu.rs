@@ -32,6 +32,15 @@ pub(crate) fn resident_bytes_max(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
+/// The memory that a process has resident now, in bytes, and how many descriptors it has open.
+#[cfg(target_os = "linux")]
+pub(crate) fn held(pid: u32) -> Result<(u64, usize)> {
+    let process = procfs::process::Process::new(i32::try_from(pid)?)?;
+    let kib =
+        process.status()?.vmrss.ok_or_else(|| anyhow::anyhow!("the system doesn't say how much memory {pid} has"))?;
+    Ok((kib * 1024, process.fd_count()?))
+}
+
 /// How long all cores were there and how long of that they were busy, in seconds; time that a virtual machine was refused counts as busy.
 #[cfg(target_os = "linux")]
 pub(crate) fn of_machine() -> Result<(f64, f64)> {
@@ -73,13 +82,17 @@ mod elsewhere {
         bail!("a process's memory is measured on Linux only")
     }
 
+    pub(crate) fn held(_pid: u32) -> Result<(u64, usize)> {
+        bail!("a process's memory is measured on Linux only")
+    }
+
     pub(crate) fn of_machine() -> Result<(f64, f64)> {
         bail!("the cores' time is measured on Linux only")
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{of_family, of_machine, of_own_ended_children, resident_bytes_max};
+pub(crate) use elsewhere::{held, of_family, of_machine, of_own_ended_children, resident_bytes_max};
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -97,5 +110,7 @@ mod tests {
     #[test]
     fn this_process_has_memory() {
         assert!(resident_bytes_max(std::process::id()).unwrap() > 100_000);
+        let (bytes, descriptors) = held(std::process::id()).unwrap();
+        assert!(bytes > 100_000 && descriptors > 2);
     }
 }

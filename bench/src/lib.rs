@@ -20,6 +20,7 @@ mod orders_log;
 mod processes;
 mod rounds;
 mod servers;
+mod soak;
 mod stage;
 mod subject;
 mod subjects;

@@ -86,6 +86,8 @@ pub(super) enum Command {
     CreateOrder,
     /// One order
     GetOrder,
+    /// One line of an order kept elsewhere: allocated, read, and deallocated, so that what is stored stays as much
+    Turnover,
     /// As Allocate; of every tenth it is measured when it is visible, and when it can be read
     AllocateAndRead,
 }

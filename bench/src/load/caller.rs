@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use tally_api::allocation::v1::{AllocateResponse, CreateBatchResponse, LineOutcome, LineStatus};
+use anyhow::{Context, Result};
+use tally_api::allocation::v1::{
+    AllocateResponse, CreateBatchResponse, DeallocateResponse, GetAllocationsResponse, LineOutcome, LineStatus,
+};
 use tally_api::consistency::v1::Receipt;
 use tally_api::orders::v1::{CreateOrderResponse, GetOrderResponse};
 
@@ -19,7 +21,15 @@ pub(super) struct Caller {
     commands: Commands,
     connection: Connection,
     reader: Option<Reader>,
+    turnover: Option<Turnover>,
     refusals: bool,
+}
+
+/// Where else than to Allocate a turnover goes.
+#[derive(Clone, Debug)]
+struct Turnover {
+    deallocate: Connection,
+    get_allocations: Connection,
 }
 
 /// What a call came to.
@@ -47,10 +57,11 @@ impl Caller {
     pub(super) async fn connect_all(args: &LoadArgs) -> Result<Vec<Caller>> {
         let method = match args.command {
             Command::CreateBatch => "tally.allocation.v1.AllocationCommandService/CreateBatch",
-            Command::Allocate => "tally.allocation.v1.AllocationCommandService/Allocate",
+            Command::Allocate | Command::Turnover | Command::AllocateAndRead => {
+                "tally.allocation.v1.AllocationCommandService/Allocate"
+            }
             Command::CreateOrder => "tally.orders.v1.OrderCommandService/CreateOrder",
             Command::GetOrder => "tally.orders.v1.OrderQueryService/GetOrder",
-            Command::AllocateAndRead => "tally.allocation.v1.AllocationCommandService/Allocate",
         };
         let reader = match args.command {
             Command::AllocateAndRead => Some(Reader::connect(args).await?),
@@ -59,11 +70,16 @@ impl Caller {
         let mut callers = Vec::new();
         for target in args.targets.iter().cycle().take(args.connections.max(args.targets.len())) {
             let connection = Connection::open(*target, method).await?;
+            let turnover = match args.command {
+                Command::Turnover => Some(Turnover::connect(&connection, args).await?),
+                _ => None,
+            };
             callers.push(Caller {
                 command: args.command,
                 commands: Commands::new(args),
                 connection,
                 reader: reader.clone(),
+                turnover,
                 refusals: args.refusals,
             });
         }
@@ -102,6 +118,7 @@ impl Caller {
                     Some(_) | None => Ok(Reply::Unmeasured),
                 };
             }
+            Command::Turnover => self.turn_over(number).await?,
             Command::GetOrder => {
                 let request = self.commands.get_order();
                 let answer: GetOrderResponse = self.connection.call(&request).await?;
@@ -117,6 +134,32 @@ impl Caller {
             }
         }
         Ok(Reply::Success)
+    }
+
+    async fn turn_over(&self, number: u64) -> Result<(), String> {
+        let turnover = self.turnover.as_ref().ok_or("nowhere to read")?;
+        let allocate = self.commands.allocate(number);
+        let allocated: AllocateResponse = self.connection.call(&allocate).await?;
+        all_allocated(allocated.line.as_slice())?;
+        let token = allocated.receipt.ok_or("an answer without a receipt")?.token;
+        let read: GetAllocationsResponse =
+            turnover.get_allocations.call(&self.commands.get_allocations(number, token)).await?;
+        if read.allocations.len() != 1 {
+            return Err("another number of allocations than was made".to_owned());
+        }
+        let taken_back: DeallocateResponse = turnover.deallocate.call(&self.commands.deallocate(allocate)).await?;
+        has_receipt(&taken_back.receipt)
+    }
+}
+
+impl Turnover {
+    async fn connect(allocate: &Connection, args: &LoadArgs) -> Result<Self> {
+        let target = args.query_target.context("reads need a --query-target")?;
+        Ok(Self {
+            deallocate: allocate.to("tally.allocation.v1.AllocationCommandService/Deallocate")?,
+            get_allocations: Connection::open(target, "tally.allocation.v1.AllocationQueryService/GetAllocations")
+                .await?,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tally_api::allocation::v1::{AllocateRequest, CreateBatchRequest, GetAllocationsRequest};
+use tally_api::allocation::v1::{AllocateRequest, CreateBatchRequest, DeallocateRequest, GetAllocationsRequest};
 use tally_api::consistency::v1::{OnTimeout, ReadAfter, read_after};
 use tally_api::google::r#type::{Money, PostalAddress};
 use tally_api::orders::v1::{CreateOrderRequest, GetOrderRequest, Item};
@@ -65,6 +65,12 @@ impl Commands {
             quantity: 1,
             ..AllocateRequest::default()
         }
+    }
+
+    /// Takes back what an allocation allocated.
+    pub(super) fn deallocate(&self, allocated: AllocateRequest) -> DeallocateRequest {
+        let AllocateRequest { order_id, sku, .. } = allocated;
+        DeallocateRequest { command_id: command_id(), order_id, sku, ..DeallocateRequest::default() }
     }
 
     /// Any of the orders.

@@ -37,6 +37,12 @@ impl Connection {
         Ok(Self { send, uri: format!("http://{target}/{method}").parse()? })
     }
 
+    /// Another method of the same server, over the same connection.
+    pub(super) fn to(&self, method: &str) -> Result<Self> {
+        let server = self.uri.authority().context("a server")?;
+        Ok(Self { send: self.send.clone(), uri: format!("http://{server}/{method}").parse()? })
+    }
+
     /// Calls the method. An error is named by the server's code and message.
     pub(super) async fn call<A: Message + Default>(&self, message: &impl Message) -> Result<A, String> {
         let bytes = self.exchange(framed(message)).await?;

@@ -118,6 +118,7 @@ impl Load {
             // The order, and three lines.
             "create-order" => 4,
             "get-order" => 0,
+            "turnover" => 2,
             _ => 1,
         }
     }
