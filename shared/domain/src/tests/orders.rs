@@ -139,8 +139,13 @@ fn cancelling_may_be_too_large_for_one_commit() {
         TABLE.allocated(OWN, "b1", 1_000_000),
         LAMP.allocated(OWN, "b2", 1),
     ];
-    let waiting = (0..EVENTS_PER_COMMAND_MAX).map(|number| TABLE.out_of_stock(&format!("o{number}"), 1));
-    given(order.into_iter().chain(waiting)).when(cancel(OWN)).then_rejected(Rejection::CommandTooLarge);
+    let waiting = |count| (0..count).map(|number| TABLE.out_of_stock(&format!("o{number}"), 1));
+    for count in [EVENTS_PER_COMMAND_MAX - 2, EVENTS_PER_COMMAND_MAX] {
+        // With the fewer of them the last line is one event too many, and must not be left out for that.
+        given(order.clone().into_iter().chain(waiting(count)))
+            .when(cancel(OWN))
+            .then_rejected(Rejection::CommandTooLarge);
+    }
 }
 
 fn two_lines_allocated() -> Vec<Entry> {
