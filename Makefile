@@ -1,6 +1,6 @@
 # Each target is one line of what it is for; `make help` shows them.
 .DEFAULT_GOAL := help
-.PHONY: run test check torture bench image-test deny sbom tools help
+.PHONY: run test check torture soak mutants bench image-test deny sbom tools help
 
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
@@ -38,6 +38,15 @@ bench: ## Measure it: builds a release, prints one table against pgbench and oth
 torture: ## Torture it: a release under load and faults, then the proof that nothing was lost (DURATION=10m SEED=7 FAULTS=all)
 	cargo build --release --bin command-service --bin projector --bin query-service --bin torture
 	TALLY_TEST_BINARIES=$(RELEASE) $(RELEASE)/torture --duration $(or $(DURATION),10m) $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),all)
+
+soak: ## Soak it: a release at half of what it can do, for half an hour, and whether memory and descriptors grow (MINUTES=30)
+	cargo build --release --bin bench --bin command-service --bin projector --bin query-service
+	$(RELEASE)/bench soak --minutes $(or $(MINUTES),30)
+
+# In hours: PACKAGE=tally-domain is the soonest, SHARD=0/10 is every tenth.
+mutants: ## Mutate it: change the code in one place after the other, and list what no test notices
+	@command -v cargo-mutants >/dev/null || { echo "There is no cargo-mutants here: cargo install --locked cargo-mutants"; exit 1; }
+	cargo mutants --config tests/mutants.toml $(if $(PACKAGE),--package $(PACKAGE)) $(if $(SHARD),--shard $(SHARD)) --output target
 
 image-test: ## Pack the image and run Tally from it: minutes, for the release build; on Linux, as root, with buildah
 	@command -v buildah >/dev/null || { echo "There is no buildah here: apt-get install buildah"; exit 1; }
