@@ -241,5 +241,6 @@ fn a_snapshot_is_stored_like_this_and_its_format_has_a_number() {
     let lines = json!([["o1", 3, 1, 1], ["o2", 11, 2, null]]);
     let batches = json!([["b1", 10, null], ["b2", 5, "2011-01-02"]]);
     assert_eq!(snapshot, json!({ "sku": "TABLE", "batches": batches, "lines": lines, "last_sequence": 2 }));
+    assert_eq!(state.0[&TABLE.stream()].snapshot_weight(), 4, "two batches and two lines");
     assert_eq!(SNAPSHOT_FORMAT, 1, "with another shape, or another meaning, goes another number");
 }
