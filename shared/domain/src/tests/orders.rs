@@ -2,7 +2,7 @@
 
 use super::scenario::{Entry, given};
 use super::vocabulary::*;
-use crate::{Command, EVENTS_PER_COMMAND_MAX, Event, Item, Rejection, order};
+use crate::{Command, EVENTS_PER_COMMAND_MAX, Event, Item, Rejection, StreamState, order};
 
 #[test]
 fn an_order_is_created_and_every_line_allocated() {
@@ -145,6 +145,21 @@ fn cancelling_may_be_too_large_for_one_commit() {
         given(order.clone().into_iter().chain(waiting(count)))
             .when(cancel(OWN))
             .then_rejected(Rejection::CommandTooLarge);
+    }
+}
+
+#[test]
+fn an_order_knows_whose_it_is_whatever_became_of_it() {
+    let created = order_created(OWN, [(TABLE, 4)]);
+    for (events, customer_id) in [
+        (vec![created.clone()], Some("c-17")),
+        (vec![created.clone(), order_cancelled(OWN)], Some("c-17")),
+        (vec![created, order_shipped(OWN)], Some("c-17")),
+        (vec![registered(OWN)], None),
+    ] {
+        let states = given(events);
+        let Some(StreamState::Order(order)) = states.0.get(&on_order(OWN)) else { panic!("an order") };
+        assert_eq!(order.customer_id(), customer_id);
     }
 }
 
