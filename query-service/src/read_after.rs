@@ -22,7 +22,7 @@ pub(crate) struct ReadAfter {
 }
 
 /// What must have been seen.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum After {
     Nothing,
     Position(u64),

@@ -287,6 +287,24 @@ impl Reader {
         Ok(Answer { value: seen.value, freshness })
     }
 
+    /// Whether what is as of `position` has seen what was asked for. Where a stream's version stands is looked up once: `after` names the position
+    /// from then on.
+    pub(crate) async fn has_seen(&self, after: &mut After, position: u64) -> bool {
+        if let After::StreamVersion { stream_id, version } = after {
+            let Ok(Look { value: Some(head), .. }) = self.look(&self.streams, stream_id).await else { return false };
+            match StreamHead::decode(head) {
+                Ok(head) if head.version >= *version => *after = After::Position(head.position),
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        match after {
+            After::Nothing => true,
+            After::Position(wanted) => position >= *wanted,
+            After::Token(token) => position >= token.position,
+            After::StreamVersion { .. } => false,
+        }
+    }
+
     /// Where the stream stands as soon as it is at `version`, or the position at which it still wasn't when the wait was over.
     async fn stream_at(
         &self,

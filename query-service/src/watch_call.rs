@@ -13,11 +13,11 @@ use tonic::Status;
 
 use crate::metrics::{Counted, METRICS};
 use crate::outbox::{Outbox, Outgoing, StreamLimits, TooSlow};
-use crate::read_after::ReadAfter;
+use crate::read_after::{After, ReadAfter};
 use crate::reader::{Answer, Reader, decode};
 use crate::status::{Failure, Missing, Resume};
 use crate::watched::Watched;
-use crate::watches::{WatchedView, Watches};
+use crate::watches::{Seen, WatchedView, Watches};
 
 /// What all watching calls of the process share.
 #[derive(Clone)]
@@ -65,12 +65,13 @@ impl Watching {
         let Kind { missing: _, respond, version, check } = kind;
         check(&first)?;
         let reader = Arc::clone(&self.reader);
+        let unseen = freshness.may_be_stale.then(|| asked.after.clone());
         let (limits, stopping) = (self.limits, self.stopping.clone());
         Ok(Outgoing::begin(limits, |outbox| async move {
             let _place = (place, Counted::in_gauge(&METRICS.watching));
             let position = freshness.position.unsigned_abs();
             let told = Told { position, value, sent_at: Instant::now(), resume: Resume::default() };
-            let mut call = Call { reader, limits, respond, version, outbox, told };
+            let mut call = Call { reader, limits, respond, version, outbox, told, unseen };
             match call.send(first, freshness).await {
                 Err(failure) => failure,
                 Ok(()) => tokio::select! {
@@ -90,6 +91,8 @@ struct Call<M, R> {
     version: fn(&M) -> i64,
     outbox: Outbox<R>,
     told: Told,
+    /// What was asked for, while what is told may be from before it.
+    unseen: Option<After>,
 }
 
 /// What the caller knows.
@@ -107,11 +110,11 @@ impl<M: Message + Default, R: Send> Call<M, R> {
         loop {
             let outcome = tokio::select! {
                 changed = view.seen.changed() => match changed {
-                    Ok(()) => self.tell_change(&mut view).await,
+                    Ok(()) => self.tell_change(&mut view).await.map(drop),
                     // The sweeper outlives every watch.
                     Err(_) => return Failure::ShuttingDown(self.told.resume),
                 },
-                () = sleep_until(self.told.sent_at + self.limits.heartbeat) => self.show_life(&view).await,
+                () = sleep_until(self.told.sent_at + self.limits.heartbeat) => self.show_life(&mut view).await,
             };
             if let Err(failure) = outcome {
                 return failure;
@@ -119,29 +122,34 @@ impl<M: Message + Default, R: Send> Call<M, R> {
         }
     }
 
-    async fn tell_change(&mut self, view: &mut WatchedView) -> Result<(), Failure> {
+    /// Says whether there was a change.
+    async fn tell_change(&mut self, view: &mut WatchedView) -> Result<bool, Failure> {
         let seen = view.seen.borrow_and_update().clone();
-        let Some(value) = seen.value.filter(|_| seen.position > self.told.position) else { return Ok(()) };
-        self.told.position = seen.position;
-        if value == self.told.value {
-            return Ok(());
-        }
-        let freshness = self.reader.freshness(seen.position, false, seen.parked).await?;
-        let view = decode(value.clone())?;
-        self.told.value = value;
-        self.send(view, freshness).await
+        let Some(value) = self.told.take_in(&seen) else { return Ok(false) };
+        let freshness = self.freshness(&seen).await?;
+        self.send(decode(value)?, freshness).await?;
+        Ok(true)
     }
 
-    async fn show_life(&mut self, view: &WatchedView) -> Result<(), Failure> {
-        let (position, is_confirmed, parked) = {
-            let seen = view.seen.borrow();
-            (seen.position, seen.is_confirmed, seen.parked)
-        };
-        if is_confirmed {
-            self.told.position = self.told.position.max(position);
+    async fn show_life(&mut self, view: &mut WatchedView) -> Result<(), Failure> {
+        // A change may have come at the same moment: told of as a sign of life, it would be passed over.
+        if self.tell_change(view).await? {
+            return Ok(());
         }
-        let freshness = self.reader.freshness(self.told.position, !is_confirmed, parked).await?;
+        let seen = view.seen.borrow().clone();
+        let freshness = self.freshness(&seen).await?;
         self.put((self.respond)(None, freshness)).await
+    }
+
+    /// Of what is told now.
+    async fn freshness(&mut self, seen: &Seen) -> Result<Freshness, Failure> {
+        let position = self.told.position;
+        if let Some(after) = &mut self.unseen
+            && self.reader.has_seen(after, position).await
+        {
+            self.unseen = None;
+        }
+        self.reader.freshness(position, !seen.is_confirmed || self.unseen.is_some(), seen.parked).await
     }
 
     async fn send(&mut self, view: M, freshness: Freshness) -> Result<(), Failure> {
@@ -155,5 +163,40 @@ impl<M: Message + Default, R: Send> Call<M, R> {
         self.outbox.send(message).await.map_err(|TooSlow| Failure::SlowReader(self.told.resume))?;
         self.told.sent_at = Instant::now();
         Ok(())
+    }
+}
+
+impl Told {
+    /// Takes in how the view was seen last, and returns it if it is another one now.
+    fn take_in(&mut self, seen: &Seen) -> Option<Bytes> {
+        let value = seen.value.as_ref().filter(|_| seen.position > self.position)?;
+        self.position = seen.position;
+        if *value == self.value {
+            return None;
+        }
+        self.value = value.clone();
+        Some(value.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(position: u64, value: &'static str) -> Seen {
+        Seen { position, value: Some(Bytes::from_static(value.as_bytes())), is_confirmed: true, parked: None }
+    }
+
+    #[test]
+    fn a_change_is_returned_once_and_what_is_the_same_moves_the_position() {
+        let value = Bytes::from_static(b"a");
+        let mut told = Told { position: 3, value, sent_at: Instant::now(), resume: Resume::default() };
+        assert_eq!(told.take_in(&seen(2, "b")), None, "it was seen before the first message was");
+        assert_eq!(told.take_in(&seen(5, "a")), None);
+        assert_eq!(told.position, 5);
+        assert_eq!(told.take_in(&seen(6, "b")).as_deref(), Some(b"b".as_slice()));
+        assert_eq!(told.take_in(&seen(6, "b")), None);
+        assert_eq!(told.take_in(&Seen { position: 9, ..Seen::default() }), None);
+        assert_eq!(told.position, 6, "nobody knows what it is like without a view");
     }
 }

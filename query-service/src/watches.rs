@@ -53,7 +53,7 @@ pub(crate) struct Seen {
     pub(crate) position: u64,
     /// The view; None where there is none, or nobody has looked yet.
     pub(crate) value: Option<Bytes>,
-    /// Whether the last look found it so: otherwise the read model can't be read, or is behind what it was.
+    /// Whether the last look found it so: otherwise the read model can't be read, or is behind what it was, for this view or any other.
     pub(crate) is_confirmed: bool,
     /// The position of the first event that the view lacks because it could not be projected.
     pub(crate) parked: Option<u64>,
@@ -146,8 +146,8 @@ impl Seen {
         match found {
             Ok(found) if found.position >= self.position => {
                 let is_changed = found.value != self.value;
-                let parked = found.parked;
-                *self = Self { position: found.position, value: found.value, is_confirmed: true, parked };
+                let Found { position, value, may_be_stale, parked } = found;
+                *self = Self { position, value, is_confirmed: !may_be_stale, parked };
                 is_changed
             }
             // The readiness probe says so once.
@@ -208,6 +208,15 @@ mod tests {
         assert!(!seen.take_in(Err(Error::ForeignLog)));
         assert!(!seen.is_confirmed);
         assert!(!seen.take_in(found(5, "b")));
+        assert!(seen.is_confirmed);
+    }
+
+    #[test]
+    fn a_read_model_that_is_behind_what_others_were_answered_confirms_nothing() {
+        let mut seen = Seen::default();
+        assert!(seen.take_in(found(5, "b").map(|found| Found { may_be_stale: true, ..found })));
+        assert_eq!((seen.position, seen.value.as_deref(), seen.is_confirmed), (5, Some(b"b".as_slice()), false));
+        assert!(!seen.take_in(found(6, "b")));
         assert!(seen.is_confirmed);
     }
 

@@ -5,6 +5,7 @@ use tally_read_model::{ViewChange, projections};
 use tonic::Code;
 
 use crate::system::*;
+use crate::watches::{SILENT, next_flagged, watch_after};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(100);
@@ -52,6 +53,22 @@ async fn a_version_that_never_comes_is_answered_with_what_there_is() {
     assert_eq!(answer.order, Some(order(2)));
     let freshness = answer.freshness.expect("freshness");
     assert_eq!((freshness.position, freshness.may_be_stale), (9, true));
+}
+
+#[tokio::test]
+async fn a_watch_from_before_the_version_says_so_until_it_has_seen_it() {
+    let system = System::start(&SILENT).await;
+    system.apply_order(2, 2).await;
+    system.apply(projections::STREAMS, 2, &[stream_head(2, 2)]).await;
+    let mut stream = watch_after(&system, Some(within(SHORT, stream_at(4)))).await.expect("a stream");
+    assert_eq!(next_flagged(&mut stream).await, (2, true));
+    system.apply(projections::STREAMS, 4, &[stream_head(4, 4)]).await;
+    system.apply_order(3, 3).await;
+    assert_eq!(next_flagged(&mut stream).await, (3, true));
+    // The stream has moved on, and the version that was asked for is still where it was.
+    system.apply(projections::STREAMS, 9, &[stream_head(9, 9)]).await;
+    system.apply_order(4, 4).await;
+    assert_eq!(next_flagged(&mut stream).await, (4, false));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tally_api::allocation::v1::{Stock, WatchStockRequest, WatchStockResponse};
+use tally_api::consistency::v1::{Freshness, ReadAfter, read_after};
 use tally_api::orders::v1::{Order, WatchOrderRequest, WatchOrderResponse};
 use tally_read_model::projections;
 use tally_servers::Redis;
@@ -20,9 +21,9 @@ pub(crate) async fn watch(system: &System) -> Result<Streaming<WatchOrderRespons
     watch_after(system, None).await
 }
 
-async fn watch_after(
+pub(crate) async fn watch_after(
     system: &System,
-    read_after: Option<tally_api::consistency::v1::ReadAfter>,
+    read_after: Option<ReadAfter>,
 ) -> Result<Streaming<WatchOrderResponse>, Status> {
     let request = WatchOrderRequest { order_id: ORDER_ID.to_owned(), read_after };
     system.orders.clone().watch_order(request).await.map(tonic::Response::into_inner)
@@ -38,6 +39,26 @@ pub(crate) async fn next_order(stream: &mut Streaming<WatchOrderResponse>) -> (i
         let message = next(stream).await;
         if let Some(order) = message.order {
             return (order.version, message.freshness.expect("freshness").position);
+        }
+    }
+}
+
+/// The next message with an order: its version, and whether it may be stale.
+pub(crate) async fn next_flagged(stream: &mut Streaming<WatchOrderResponse>) -> (i64, bool) {
+    loop {
+        let message = next(stream).await;
+        if let Some(order) = message.order {
+            return (order.version, message.freshness.expect("freshness").may_be_stale);
+        }
+    }
+}
+
+/// The freshness of the next message without an order.
+async fn next_sign_of_life(stream: &mut Streaming<WatchOrderResponse>) -> Freshness {
+    loop {
+        let message = next(stream).await;
+        if message.order.is_none() {
+            return message.freshness.expect("freshness");
         }
     }
 }
@@ -94,7 +115,7 @@ async fn what_does_not_change_the_order_is_no_message_but_moves_its_position() {
     let token = soon(reaches).await;
 
     // And the token leads on from there.
-    let after = asking(tally_api::consistency::v1::read_after::After::Token(token));
+    let after = asking(read_after::After::Token(token));
     let mut resumed = watch_after(&system, Some(after)).await.expect("a stream");
     assert_eq!(next_order(&mut resumed).await, (1, 5));
 }
@@ -106,6 +127,22 @@ async fn the_first_message_has_seen_what_was_asked_for() {
     let asked = within(SOON * 2, system.token(2));
     let (stream, ()) = tokio::join!(watch_after(&system, Some(asked)), system.apply_order(2, 2));
     assert_eq!(next_order(&mut stream.expect("a stream")).await, (2, 2));
+}
+
+#[tokio::test]
+async fn whatever_is_told_from_before_what_was_asked_for_says_so() {
+    let system = System::start(&LIVELY).await;
+    system.apply_order(1, 1).await;
+    let asked = within(Duration::from_millis(50), position(5));
+    let mut stream = watch_after(&system, Some(asked)).await.expect("a stream");
+    assert_eq!(next_flagged(&mut stream).await, (1, true));
+    system.apply_order(3, 3).await;
+    assert_eq!(next_flagged(&mut stream).await, (3, true));
+    assert!(next_sign_of_life(&mut stream).await.may_be_stale);
+    system.apply_order(5, 5).await;
+    assert_eq!(next_flagged(&mut stream).await, (5, false));
+    system.apply_order(6, 6).await;
+    assert_eq!(next_flagged(&mut stream).await, (6, false));
 }
 
 #[tokio::test]
