@@ -26,6 +26,8 @@ pub struct StoredEvent {
     pub command_events: Option<i32>,
     /// When it was appended.
     pub recorded_at: OffsetDateTime,
+    /// Where the command came from.
+    pub metadata: Value,
 }
 
 impl StoredEvent {
@@ -70,7 +72,7 @@ impl Log {
         let mut transaction = database.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let (id, head) = sqlx::query_as("SELECT log_id, position FROM log_head").fetch_one(&mut *transaction).await?;
         let rows = sqlx::query(
-            "SELECT e.position, e.stream_id, e.version, e.event_type, e.payload::jsonb, e.command_id, c.event_count, e.recorded_at
+            "SELECT e.position, e.stream_id, e.version, e.event_type, e.payload::jsonb, e.command_id, c.event_count, e.recorded_at, e.metadata::jsonb
              FROM events AS e
              LEFT JOIN commands AS c ON c.command_id = e.command_id AND c.position - c.event_count + 1 = e.position
              ORDER BY e.position",
@@ -87,6 +89,7 @@ impl Log {
                 command_id: row.try_get(5)?,
                 command_events: row.try_get(6)?,
                 recorded_at: row.try_get(7)?,
+                metadata: row.try_get(8)?,
             })
         };
         let events = rows.iter().map(event).collect::<Result<_, _>>()?;

@@ -56,7 +56,7 @@ pub(crate) async fn run(line: &CommandLine, args: &AbuseArgs) -> Result<bool> {
     let folder = system_tests::target_dir().join("torture").join(format!("abuse-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let line = CommandLine { command_services: 1, query_services: 1, ..line.clone() };
-    let world = World::start(&line, &[], folder).await?;
+    let world = World::start(&line, &[], folder, &[]).await?;
     let (command, query) = (world.commands[0].service.address(), world.queries[0].service.address());
     let client = RustClient::new(command, query);
     client.create_batch("abuse", "LAMP", 1_000_000, None).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;

@@ -7,7 +7,11 @@ mod digest;
 mod errors;
 mod order;
 mod positions;
+pub(crate) mod published;
+mod stream_ends;
+pub(crate) mod subscriptions;
 pub(crate) mod views;
+mod watches;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +53,12 @@ pub enum Rule {
     NeverStaleUnflagged,
     /// No session that sends its tokens along reads backwards.
     NeverBackwards,
+    /// A watch begins with its view, and goes on forwards.
+    WatchForwards,
+    /// A subscription is the log from where it began, each event that fits its filter once, and says where to go on.
+    SubscriptionIsLog,
+    /// What is published is what happened to lines, each event once and in order.
+    PublishedIsLog,
     /// Every error is one that the API promises.
     PromisedErrors,
     /// Where nothing is wrong that could be noticed, nothing is noticed.
@@ -101,8 +111,12 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// How many more violations there were of rules that were broken often.
     pub left_out: usize,
-    /// Answers that were held against the fold of the log at their position.
+    /// Answers, and messages of watches, that were held against the fold of the log at their position.
     pub views_checked: usize,
+    /// Events that were handed out to subscriptions, and held against the log.
+    pub handed_checked: usize,
+    /// Events that were published, and held against the log.
+    pub published_checked: usize,
 }
 
 /// Holds a history and its log against every rule.
@@ -113,7 +127,11 @@ pub fn check(history: &History, log: &Log) -> Verdict {
     commands::check(&sent, log, &mut findings);
     order::check(&sent, log, &mut findings);
     errors::check(history, &mut findings);
+    stream_ends::check(history, &mut findings);
     views::check_tokens(history, &mut findings);
+    watches::check(history, &mut findings);
+    let handed_checked = subscriptions::check(history, log, &mut findings);
+    let published_checked = published::check(history, log, &mut findings);
     let views_checked = views::check_views(history, log, &mut findings);
     for broken in &history.broken_sessions {
         findings.add(Rule::ClientsLive, broken.clone());
@@ -124,5 +142,6 @@ pub fn check(history: &History, log: &Log) -> Verdict {
     for behind in &history.views_behind {
         findings.add(Rule::CatchesUp, behind.clone());
     }
-    Verdict { violations: findings.violations, left_out: findings.left_out, views_checked }
+    let Findings { violations, left_out } = findings;
+    Verdict { violations, left_out, views_checked, handed_checked, published_checked }
 }

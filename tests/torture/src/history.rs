@@ -1,5 +1,7 @@
 //! What happened, as the clients saw it: every call with when it began and ended, and how.
 
+mod streams;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +9,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 use uuid::Uuid;
+
+pub use streams::{Entry, EventFilter, Handed, Published, Shown, Start, StreamEnd, Subscription, Told, Watch};
 
 /// One try of a command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -136,6 +140,12 @@ pub struct History {
     pub attempts: Vec<Attempt>,
     /// Every query.
     pub reads: Vec<Read>,
+    /// Every watch.
+    pub watches: Vec<Watch>,
+    /// Every subscription to the log.
+    pub subscriptions: Vec<Subscription>,
+    /// What others find published at the end.
+    pub published: Option<Published>,
     /// Every fault.
     pub faults: Vec<Injected>,
     /// Clients that ended as no client may, and why.
@@ -191,6 +201,13 @@ impl History {
         for read in &self.reads {
             line(&mut file, &serde_json::json!({ "read": read }))?;
         }
+        for watch in &self.watches {
+            line(&mut file, &serde_json::json!({ "watch": watch }))?;
+        }
+        for subscription in &self.subscriptions {
+            line(&mut file, &serde_json::json!({ "subscription": subscription }))?;
+        }
+        line(&mut file, &serde_json::json!({ "published": self.published }))?;
         for broken in &self.broken_sessions {
             line(&mut file, &serde_json::json!({ "broken_session": broken }))?;
         }

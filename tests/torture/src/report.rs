@@ -94,7 +94,8 @@ fn figures(outcome: &Outcome) -> Table {
 
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN).set_header(["figure", "count"]);
-    let rows: [(&str, String); 14] = [
+    let told: usize = history.watches.iter().map(|watch| watch.told.len()).sum();
+    let rows: [(&str, String); 19] = [
         ("commands acknowledged", format!("{acknowledged} ({per_second}/s)")),
         ("commands refused by the rules", of(Settled::Refused).to_string()),
         ("commands whose outcome nobody knows", of(Settled::Unknown).to_string()),
@@ -111,7 +112,12 @@ fn figures(outcome: &Outcome) -> Table {
             reads(|result| matches!(result, ReadResult::Answered { may_be_stale: true, .. })).to_string(),
         ),
         ("… without an answer", reads(|result| matches!(result, ReadResult::Failed(_))).to_string()),
-        ("answers held against the fold of the log", verdict.views_checked.to_string()),
+        ("watches", history.watches.len().to_string()),
+        ("… their messages", told.to_string()),
+        ("answers and messages held against the fold of the log", verdict.views_checked.to_string()),
+        ("subscriptions to the log", history.subscriptions.len().to_string()),
+        ("… events that they were handed, held against the log", verdict.handed_checked.to_string()),
+        ("events published at the end, held against the log", verdict.published_checked.to_string()),
         ("faults injected", history.faults.len().to_string()),
         ("events in the log", log.events.len().to_string()),
         ("violations", (verdict.violations.len() + verdict.left_out).to_string()),

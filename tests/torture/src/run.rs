@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use system_tests::{Log, target_dir};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
 use crate::args::CommandLine;
 use crate::checker::{self, Verdict};
 use crate::fault::{Fault, Target};
+use crate::handed_out::handed_out;
 use crate::history::{History, Recorder};
 use crate::inject::inject;
 use crate::intention::Intention;
@@ -22,7 +23,7 @@ use crate::resources::Resources;
 use crate::schedule::{Pace, Schedule};
 use crate::session::{Session, Shared};
 use crate::sweep::sweep;
-use crate::world::World;
+use crate::world::{LINE_EVENTS_KEPT_MAX, World};
 
 /// SKUs that everybody fights for.
 const SKUS: usize = 24;
@@ -35,6 +36,13 @@ const LEFT_OPEN_MAX: Duration = Duration::from_secs(7);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a client may go on after the end of the load, to settle what it doesn't know.
 const SETTLE_MAX: Duration = Duration::from_secs(90);
+
+/// Who watch at the same time, and who follow the log: so many that they meet every fault, and no more.
+const WATCHES_MAX: usize = 24;
+const SUBSCRIPTIONS_MAX: usize = 4;
+/// How long a stream may be silent, and how long its caller may take for a message: short, so that a short run sees both.
+const HEARTBEAT_MS: u64 = 1_000;
+const STALL_MS_MAX: u64 = 1_000;
 
 /// What a run came to.
 pub(crate) struct Outcome {
@@ -74,7 +82,7 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
         .clone()
         .unwrap_or_else(|| target_dir().join("torture").join(format!("seed-{seed}-{}", std::process::id())));
     std::fs::create_dir_all(&folder).with_context(|| format!("the folder {}", folder.display()))?;
-    let world = World::start(line, &faults, folder.clone()).await?;
+    let world = World::start(line, &faults, folder.clone(), &lively_streams()).await?;
     let shared = Arc::new(Shared {
         recorder: Recorder::start(),
         impatient: AtomicBool::new(false),
@@ -83,6 +91,9 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
         reads_percent: line.reads_percent,
         given_up_percent: line.given_up_percent,
         skus: (0..SKUS).map(|number| format!("SKU-{number}")).collect(),
+        watches: Semaphore::new(WATCHES_MAX),
+        subscriptions: Semaphore::new(SUBSCRIPTIONS_MAX),
+        slow_clients: world.slow_clients()?,
         stop: watch::Sender::new(false),
     });
     let began = Instant::now();
@@ -103,6 +114,7 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
     let database = world.stores.database(&world.log).await?;
     let log = Log::read(&database).await;
     let took = began.elapsed();
+    handed_out(&world, &shared, &log).await?;
     world.stores.clean().await?;
     let history = shared.recorder.take();
     let (verdict, history, log) = tokio::task::spawn_blocking(move || {
@@ -111,6 +123,15 @@ pub(crate) async fn run(line: &CommandLine, seed: u64) -> Result<Outcome> {
     })
     .await?;
     Ok(Outcome { seed, took, history, log, verdict, resources, folder })
+}
+
+/// The services' settings of what goes on for as long as somebody listens.
+fn lively_streams() -> [(&'static str, String); 3] {
+    [
+        ("STREAM_HEARTBEAT_MS", HEARTBEAT_MS.to_string()),
+        ("STREAM_STALL_MS_MAX", STALL_MS_MAX.to_string()),
+        ("LINE_EVENTS_KEPT_MAX", LINE_EVENTS_KEPT_MAX.to_string()),
+    ]
 }
 
 /// Some stock of every SKU, so that there is something to fight for.

@@ -11,7 +11,8 @@ use system_tests::client::{
     Allocations, Answer, BackorderPage, Error, Freshness, HistoryPage, Order, OrderFilter, OrderPage, Outcome, PageOf,
     ReadAfter, RustClient, Stock, TallyClient,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 use uuid::Uuid;
@@ -19,26 +20,31 @@ use uuid::Uuid;
 use crate::checker::{self, digest, views};
 use crate::history::{Attempt, AttemptResult, Failed, Read, ReadResult, Recorder, View};
 use crate::intention::Intention;
+use crate::listener::Listener;
 use known::Known;
 
 /// How long a command may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(4);
 /// How long a query waits for its token, if it is one that waits.
-const READ_WAIT_MS: u64 = checker::WAITED_MS;
+pub(crate) const READ_WAIT_MS: u64 = checker::WAITED_MS;
 /// How long one waits at the most that doesn't.
-const SHORT_WAIT_MS_MAX: u64 = 40;
+pub(crate) const SHORT_WAIT_MS_MAX: u64 = 40;
 /// Of a hundred reads, how many don't wait: they are stale now and then, and must say so.
 const SHORT_WAIT_PERCENT: u8 = 10;
 /// How long a query may take.
-const READ_DEADLINE: Duration = Duration::from_secs(12);
+pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(12);
 /// How much longer than its deadline a call is waited for: what is silent even then is given up.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// Before a call that is given up on purpose is given up, at the most.
 const PATIENCE_MS_MAX: u64 = 12;
 /// Of a hundred acknowledged commands, how many are sent again, to whichever replica.
 const REPEATED_PERCENT: u8 = 4;
 /// Of a hundred reads, how many take a token along.
 const TOKENS_PERCENT: u8 = 75;
+/// Of a hundred calls of a client that listens to nothing, how many it begins to listen at …
+const LISTENS_PERCENT: u8 = 4;
+/// … and of a hundred of these, how often to the log.
+const SUBSCRIBES_PERCENT: u8 = 25;
 /// Of a hundred commands, how many are given up at least while clients are told to be impatient.
 const IMPATIENT_PERCENT: u8 = 60;
 
@@ -57,6 +63,12 @@ pub(crate) struct Shared {
     /// Clients give most calls up.
     pub(crate) impatient: AtomicBool,
     pub(crate) skus: Vec<String>,
+    /// Places for those who watch, so that who listens doesn't outweigh who works …
+    pub(crate) watches: Semaphore,
+    /// … and for those who follow the log.
+    pub(crate) subscriptions: Semaphore,
+    /// Connections on which next to nothing can be sent that isn't read.
+    pub(crate) slow_clients: Vec<RustClient>,
     pub(crate) stop: watch::Sender<bool>,
 }
 
@@ -69,19 +81,22 @@ pub(crate) struct Session {
     known: Known,
     /// The newest position that it has seen, with its token.
     seen: (i64, String),
+    /// What it listens to beside its work: one thing at most.
+    listening: JoinSet<()>,
 }
 
 impl Session {
     pub(crate) fn new(number: usize, seed: u64, clients: Vec<RustClient>, shared: Arc<Shared>) -> Self {
         let mut rng = Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let known = Known::new(number, rng.fork());
-        Self { number, rng, clients, shared, known, seen: (0, String::new()) }
+        Self { number, rng, clients, shared, known, seen: (0, String::new()), listening: JoinSet::new() }
     }
 
     /// Sends until it is told to stop.
     pub(crate) async fn work(mut self) {
         let stop = self.shared.stop.subscribe();
         while !*stop.borrow() {
+            self.listen_now_and_then();
             if self.rng.u8(..100) < self.shared.reads_percent {
                 let view = self.known.view(&self.shared.skus);
                 self.read(view).await;
@@ -89,6 +104,37 @@ impl Session {
                 let intention = self.known.next(&self.shared.skus);
                 self.carry_out(intention).await;
             }
+        }
+        while let Some(ended) = self.listening.join_next().await {
+            self.heard(ended);
+        }
+    }
+
+    fn listen_now_and_then(&mut self) {
+        while let Some(ended) = self.listening.try_join_next() {
+            self.heard(ended);
+        }
+        if !self.listening.is_empty() || self.rng.u8(..100) >= LISTENS_PERCENT {
+            return;
+        }
+        let listener = Listener {
+            session: self.number,
+            rng: self.rng.fork(),
+            clients: self.clients.clone(),
+            shared: Arc::clone(&self.shared),
+            seen: self.newest(),
+        };
+        if self.rng.u8(..100) < SUBSCRIBES_PERCENT {
+            self.listening.spawn(listener.subscribe());
+        } else {
+            self.listening.spawn(listener.watch(self.known.watched(&self.shared.skus)));
+        }
+    }
+
+    /// What was broken while it listened is broken as what was broken in a call.
+    fn heard(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            self.shared.recorder.history().broken_sessions.push(format!("one who listens: {error}"));
         }
     }
 
@@ -294,7 +340,7 @@ fn answered(answer: Answer<(Freshness, u64)>) -> (ReadResult, Option<Freshness>)
 }
 
 impl Failed {
-    fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         Self {
             code: format!("{:?}", error.code),
             reason: error.reason.clone(),
@@ -304,7 +350,7 @@ impl Failed {
     }
 
     /// Nothing came back, not even at the deadline.
-    fn silence() -> Self {
+    pub(crate) fn silence() -> Self {
         Self { code: "DeadlineExceeded".to_owned(), reason: String::new(), is_local: true, says_when: false }
     }
 }

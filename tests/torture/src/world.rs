@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use system_tests::client::RustClient;
 use system_tests::run_to_end;
 use tally_servers::unique_log_name;
+use tonic::transport::Endpoint;
 
 use crate::args::CommandLine;
 use crate::fault::Fault;
@@ -15,6 +16,10 @@ use crate::planted::Planted;
 use crate::proxy::Mode;
 use crate::stores::Stores;
 
+/// Events of lines that stay published: few, so that a run sees the oldest go.
+pub(crate) const LINE_EVENTS_KEPT_MAX: usize = 4_000;
+/// Bytes that can be sent to a slow client before it reads: the least that HTTP/2 is used with.
+const SLOW_WINDOW: u32 = 65_535;
 /// The variable that names the fault to be planted, where a program was built with the feature.
 const PLANTED_VARIABLE: &str = "TALLY_PLANTED_FAULT";
 
@@ -32,7 +37,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start(line: &CommandLine, faults: &[Fault], folder: PathBuf) -> Result<Self> {
+    /// Starts all of it, the services with these variables.
+    pub(crate) async fn start(
+        line: &CommandLine,
+        faults: &[Fault],
+        folder: PathBuf,
+        variables: &[(&'static str, String)],
+    ) -> Result<Self> {
         let log = unique_log_name();
         let stores = match (&line.database_url, &line.redis_url) {
             (Some(database_url), Some(redis_url)) => Stores::foreign(database_url, redis_url)?,
@@ -41,6 +52,7 @@ impl World {
         let clock = faults.contains(&Fault::Clock).then(|| FakeClock::new(&folder)).flatten();
         let mut environment =
             vec![("TALLY_LOG", log.clone()), ("TALLY_LOG_FORMAT", "text".to_owned()), ("RUST_LOG", "info".to_owned())];
+        environment.extend(variables.iter().cloned());
         environment.extend(line.planted.and_then(Planted::variable).map(|name| (PLANTED_VARIABLE, name.to_owned())));
         let migrating = Settings { folder: folder.clone(), environment: environment.clone() };
         environment.extend(clock.iter().flat_map(FakeClock::environment));
@@ -74,6 +86,16 @@ impl World {
             RustClient::new(command.front.address(), query.front.address())
         };
         (0..count).map(client).collect()
+    }
+
+    /// Clients on whose connections next to nothing can be sent that isn't read.
+    pub(crate) fn slow_clients(&self) -> Result<Vec<RustClient>> {
+        let slow = |query: &Node| {
+            let endpoint = Endpoint::from_shared(format!("http://{}", query.front.address()))?;
+            let channel = endpoint.initial_stream_window_size(SLOW_WINDOW).connect_lazy();
+            Ok(RustClient::over(channel.clone(), channel))
+        };
+        self.queries.iter().map(slow).collect()
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {

@@ -48,13 +48,13 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     calm(history, findings);
 }
 
-fn is_passing(failed: &Failed) -> bool {
+pub(super) fn is_passing(failed: &Failed) -> bool {
     failed.is_local
         || (TRANSPORT.contains(&failed.code.as_str()) && failed.reason.is_empty())
         || (is_among(failed, &PASSING) && failed.says_when)
 }
 
-fn is_among(failed: &Failed, promised: &[(&str, &[&str])]) -> bool {
+pub(super) fn is_among(failed: &Failed, promised: &[(&str, &[&str])]) -> bool {
     promised.iter().any(|(code, reasons)| failed.code == *code && reasons.contains(&failed.reason.as_str()))
 }
 
@@ -70,6 +70,14 @@ fn calm(history: &History, findings: &mut Findings) {
         if flagged && read.wait_ms >= WAITED_MS && !noticed(read.invoked_us, read.ended_us) {
             let waited_ms = (read.ended_us - read.invoked_us) / 1_000;
             let what = format!("{:?} may be stale after {waited_ms} ms, and nothing is wrong", read.view);
+            findings.add(Rule::CalmInCalm, what);
+        }
+    }
+    for watch in history.watches.iter().filter(|watch| watch.wait_ms >= WAITED_MS) {
+        let Some(first) = watch.told.first().filter(|first| first.may_be_stale) else { continue };
+        if !noticed(watch.invoked_us, first.at_us) {
+            let waited_ms = (first.at_us - watch.invoked_us) / 1_000;
+            let what = format!("a watch of {:?} may be stale after {waited_ms} ms, and nothing is wrong", watch.view);
             findings.add(Rule::CalmInCalm, what);
         }
     }

@@ -1,6 +1,7 @@
 //! Hand-made histories, good and bad: the checker is worth what it refuses.
 
 mod bad;
+mod bad_streams;
 mod story;
 
 use story::Story;
@@ -11,6 +12,14 @@ fn a_history_as_it_should_be_breaks_no_rule() {
     let verdict = story.check();
     assert_eq!(verdict.violations, []);
     assert_eq!(verdict.views_checked, 7);
+}
+
+#[test]
+fn what_is_told_to_those_who_listen_breaks_no_rule() {
+    let story = Story::good().listened_to();
+    let verdict = story.check();
+    assert_eq!(verdict.violations, []);
+    assert_eq!((verdict.views_checked, verdict.handed_checked, verdict.published_checked), (10, 3, 1));
 }
 
 #[test]

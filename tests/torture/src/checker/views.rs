@@ -7,14 +7,24 @@ use system_tests::Log;
 use system_tests::client::{Allocation, Backorder, Freshness, Order, OrderSummary, Stock};
 use system_tests::fold::Fold;
 
-use super::{Findings, Rule, digest};
+use super::{Findings, Rule, digest, watches};
 use crate::history::{History, Read, ReadResult, View};
 
 /// Orders of a customer, changes of an order and lines that wait for a SKU that the kit reads: the first page.
 pub(crate) const ENTRIES_READ: usize = 10;
 
 /// Answers by the position that they are as of.
-type Answers<'a> = BTreeMap<i64, Vec<(&'a Read, Option<u64>)>>;
+type Answers<'a> = BTreeMap<i64, Vec<Answer<'a>>>;
+
+struct Answer<'a> {
+    view: &'a View,
+    /// A digest of the view; None: there is no such thing.
+    shown: Option<u64>,
+    /// A read, or a watch.
+    of: &'static str,
+    invoked_us: u64,
+    replica: usize,
+}
 
 pub(super) fn check_tokens(history: &History, findings: &mut Findings) {
     let mut reads: Vec<&Read> = history.reads.iter().collect();
@@ -43,8 +53,17 @@ pub(super) fn check_tokens(history: &History, findings: &mut Findings) {
 pub(super) fn check_views(history: &History, log: &Log, findings: &mut Findings) -> usize {
     let mut answers = Answers::new();
     for read in &history.reads {
-        if let ReadResult::Answered { position, view, .. } = read.result {
-            answers.entry(position).or_default().push((read, view));
+        if let ReadResult::Answered { position, view: shown, .. } = read.result {
+            let Read { view, invoked_us, replica, .. } = read;
+            let answer = Answer { view, shown, of: "read", invoked_us: *invoked_us, replica: *replica };
+            answers.entry(position).or_default().push(answer);
+        }
+    }
+    for watch in &history.watches {
+        for (position, view, shown) in watches::answers(watch) {
+            let answer =
+                Answer { view, shown, of: "watch begun", invoked_us: watch.invoked_us, replica: watch.replica };
+            answers.entry(position).or_default().push(answer);
         }
     }
     let mut fold = Fold::default();
@@ -59,8 +78,8 @@ pub(super) fn check_views(history: &History, log: &Log, findings: &mut Findings)
         }
         checked += hold(&fold, &answers, event.position, findings);
     }
-    for (position, reads) in answers.range(log.head + 1..) {
-        let what = format!("{:?} as of {position}, and the log ends at {}", reads[0].0.view, log.head);
+    for (position, answers) in answers.range(log.head + 1..) {
+        let what = format!("{:?} as of {position}, and the log ends at {}", answers[0].view, log.head);
         findings.add(Rule::ViewIsFold, what);
     }
     checked
@@ -68,14 +87,14 @@ pub(super) fn check_views(history: &History, log: &Log, findings: &mut Findings)
 
 fn hold(fold: &Fold, answers: &Answers<'_>, position: i64, findings: &mut Findings) -> usize {
     let Some(answers) = answers.get(&position) else { return 0 };
-    for (read, shown) in answers {
-        let expected = expected(fold, &read.view);
+    // Many look at the same at the same time.
+    let mut views: BTreeMap<&View, Option<u64>> = BTreeMap::new();
+    for Answer { view, shown, of, invoked_us, replica } in answers {
+        let expected = *views.entry(view).or_insert_with(|| expected(fold, view));
         if expected != *shown {
             let what = format!(
-                "{:?} as of {position}, read at {} ms from replica {}: shown {shown:?}, the log says {expected:?}",
-                read.view,
-                read.invoked_us / 1_000,
-                read.replica
+                "{view:?} as of {position}, {of} at {} ms, replica {replica}: shown {shown:?}, the log says {expected:?}",
+                invoked_us / 1_000,
             );
             findings.add(Rule::ViewIsFold, what);
         }

@@ -141,6 +141,14 @@ impl Known {
         }
     }
 
+    /// Something to watch: an order of its own, or a stock.
+    pub(super) fn watched(&mut self, skus: &[String]) -> View {
+        match self.rng.choice(&self.orders).cloned() {
+            Some(order) if self.rng.bool() => View::Order(order),
+            _ => View::Stock(self.sku(skus)),
+        }
+    }
+
     fn close_order(&mut self) -> Intention {
         let order_id = self.orders.pop_front().unwrap_or_default();
         if self.rng.u8(..3) == 0 { Intention::ShipOrder { order_id } } else { Intention::CancelOrder { order_id } }

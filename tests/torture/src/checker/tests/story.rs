@@ -8,9 +8,14 @@ use system_tests::{Log, StoredEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::checker::published::is_published;
+use crate::checker::subscriptions::of_stored;
 use crate::checker::views::{of_allocations, of_backorders, of_stock};
 use crate::checker::{Rule, Verdict, WAITED_MS, check};
-use crate::history::{Attempt, AttemptResult, Failed, History, Injected, Read, ReadResult, View};
+use crate::history::{
+    Attempt, AttemptResult, EventFilter, Failed, Handed, History, Injected, Published, Read, ReadResult, Shown, Start,
+    StreamEnd, Subscription, Told, View, Watch,
+};
 
 /// A history and the log that it is held against.
 pub(super) struct Story {
@@ -81,6 +86,7 @@ impl Story {
             command_id: id(command),
             command_events: count,
             recorded_at: OffsetDateTime::UNIX_EPOCH,
+            metadata: json!({"traceparent": "00-1-2-00"}),
         });
     }
 
@@ -150,9 +156,76 @@ impl Story {
         self.read(View::Stock("LAMP".to_owned()), invoked_us, position, may_be_stale, wanted, shown);
     }
 
+    /// The same with one who watches the stock, one who follows the log, and all that is published.
+    pub(super) fn listened_to(mut self) -> Self {
+        self.watch(2, vec![told(2, Some(1)), told(3, Some(2)), told(3, None)], StreamEnd::GivenUp);
+        let handed = vec![self.handed(0, &[]), self.handed(2, &[1, 2]), self.handed(3, &[3])];
+        self.subscription(Start::After(0), EventFilter::default(), handed, StreamEnd::GivenUp);
+        self.publish();
+        self
+    }
+
+    pub(super) fn watch(&mut self, wanted: i64, told: Vec<Told>, end: StreamEnd) {
+        let (session, view, replica) = (1, View::Stock("LAMP".to_owned()), 0);
+        let (invoked_us, ended_us, wait_ms) = (200, 300, WAITED_MS);
+        self.history.watches = vec![Watch { session, view, replica, invoked_us, ended_us, wanted, wait_ms, told, end }];
+    }
+
+    pub(super) fn subscription(&mut self, start: Start, filter: EventFilter, handed: Vec<Handed>, end: StreamEnd) {
+        let (session, replica, invoked_us, ended_us) = (1, 0, 200, 300);
+        self.history.subscriptions =
+            vec![Subscription { session, replica, invoked_us, ended_us, start, filter, handed, end }];
+    }
+
+    /// A message up to `position` with the events at `positions`.
+    pub(super) fn handed(&self, position: i64, positions: &[usize]) -> Handed {
+        let event = |position: &usize| {
+            let event = &self.log.events[position - 1];
+            (event.position, of_stored(event))
+        };
+        Handed { events: positions.iter().map(event).collect(), position, head: self.log.head }
+    }
+
+    /// All of the log that is for others.
+    pub(super) fn publish(&mut self) {
+        let lines = self.log.events.iter().filter(|event| is_published(event));
+        let entries = lines.map(|event| (format!("{}-0", event.position), vec![field(event)]));
+        self.history.published = Some(Published { log: "main".to_owned(), kept_max: 100, entries: entries.collect() });
+    }
+
+    /// What is published.
+    pub(super) fn published(&mut self) -> &mut Published {
+        self.history.published.as_mut().unwrap()
+    }
+
     pub(super) fn fault(&mut self, began_us: u64, healed_us: u64, is_harmless: bool) {
         self.history.faults.push(Injected { fault: "kill-redis", is_harmless, began_us, healed_us });
     }
+}
+
+/// A message of a watch of the stock: as it is in this version, or as a sign of life.
+pub(super) fn told(position: i64, version: Option<i64>) -> Told {
+    let shown = version.map(|version| {
+        let view = if version < 2 { stock(0, 1) } else { stock(3, 2) };
+        Shown { version, view: of_stock(view) }
+    });
+    Told { at_us: 250, position, may_be_stale: false, shown }
+}
+
+fn field(event: &StoredEvent) -> (String, String) {
+    let event = json!({
+        "specversion": "1.0",
+        "id": event.position.to_string(),
+        "source": "/tally/main",
+        "type": format!("tally.allocation.v1.{}", event.event_type),
+        "subject": event.stream_id,
+        "time": "1970-01-01T00:00:00Z",
+        "datacontenttype": "application/json",
+        "data": event.payload,
+        "commandid": event.command_id,
+        "traceparent": "00-1-2-00",
+    });
+    ("event".to_owned(), event.to_string())
 }
 
 pub(super) fn allocated(order_id: &str, quantity: i32) -> Value {
