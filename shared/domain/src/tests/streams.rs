@@ -112,9 +112,13 @@ fn the_footprint_of_an_order_counts_its_lines_until_it_is_closed() {
     log.append(&order_created(OWN, [(TABLE, 1), (LAMP, 1)]));
     assert!(footprint(&log) > one_line);
     log.append(&order_shipped(OWN));
-    let closed = footprint(&log);
+    let (empty, closed) = (StreamState::empty(&on_order(OWN)).footprint(), footprint(&log));
     assert!(closed < one_line);
-    assert_eq!(closed, StreamState::empty(&on_order(OWN)).footprint() + "c-17".len(), "whose order it is stays");
+    assert_eq!(closed, empty + "c-17".len(), "whose order it is stays");
+
+    let another = given([order_created(OWN, [(LAMP, 1)])]);
+    assert_eq!(one_line - footprint(&another), "TABLE".len() - "LAMP".len());
+    assert!(one_line < closed + 100, "{one_line}");
 }
 
 #[test]
