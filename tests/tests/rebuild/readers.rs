@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// What one call may take on a busy machine.
 const CALL_MAX: Duration = Duration::from_secs(10);
 /// How often each has to get through to show that it goes on.
-const TURNS: usize = 3;
+const TURNS: usize = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
@@ -294,6 +294,10 @@ impl Operator {
         }
         let last = last.unwrap();
         assert_eq!(last.promoted, !wait_for_promotion, "{last:?}");
+        if wait_for_promotion {
+            let comparison = last.rebuild.unwrap().comparison.unwrap();
+            assert_eq!(comparison.differing_views, 0, "{comparison:?}");
+        }
         let now = self.scene.turns();
         assert!(now.iter().zip(&before).all(|(now, before)| now > before), "held up: {before:?}, then {now:?}");
     }
