@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tally_read_model::{BuildId, StoredView, Unit};
+use tally_read_model::{BuildId, State, StoredView, Unit};
 
 use crate::plan::{Comparison, Difference};
 use crate::retry::Failure;
@@ -12,22 +12,38 @@ use crate::stores::Views;
 const SAMPLE_MAX: usize = 10;
 /// How many buckets are compared at once.
 const BUCKETS_PER_PART: u32 = 64;
-/// How often a part is read again because the two builds were not at the same position.
+/// How often both are read again because the two builds were not at the same position.
 const TRIES_MAX: usize = 50;
 
 /// Compares the live build and the new one of each unit. Both go on meanwhile; only what is read of both at the same position is compared.
 pub(crate) async fn compare(views: &dyn Views, pairs: &[(Unit, BuildId, BuildId)]) -> Result<Comparison, Failure> {
     let mut comparison = Comparison::default();
     for &(unit, live, new) in pairs {
-        let look = views.look(unit).await?;
-        let state = |build| look.builds.get(&build).copied().flatten();
-        let (Some(before), Some(now)) = (state(live), state(new)) else { continue };
+        let Some((before, now)) = states(views, unit, (live, new)).await? else { continue };
         comparison.views += now.views;
         if (before.position, before.views, before.content) != (now.position, now.views, now.content) {
             compare_unit(views, unit, (live, new), &mut comparison).await?;
         }
     }
     Ok(comparison)
+}
+
+/// The states of both, at the same position if that is ever seen: then nothing but a difference makes them differ.
+async fn states(
+    views: &dyn Views,
+    unit: Unit,
+    (live, new): (BuildId, BuildId),
+) -> Result<Option<(State, State)>, Failure> {
+    let mut tries = 0;
+    loop {
+        let look = views.look(unit).await?;
+        let state = |build| look.builds.get(&build).copied().flatten();
+        let (Some(before), Some(now)) = (state(live), state(new)) else { return Ok(None) };
+        tries += 1;
+        if before.position == now.position || tries == TRIES_MAX {
+            return Ok(Some((before, now)));
+        }
+    }
 }
 
 async fn compare_unit(

@@ -220,6 +220,7 @@ impl Units {
         UnitRun {
             work: Work::new(stepper, Arc::new(Machine), batches),
             conductor: self.engine.conductor(fold, &self.tail, &self.writer),
+            conducting: None,
             writer: self.writer.clone(),
             tail: Arc::clone(&self.tail),
             status: status.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tally_read_model::{Bell, Role, Unit, Writer};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::alarm::Alarm;
 use crate::conduct::Conductor;
@@ -28,6 +29,8 @@ const SCRUB_ALL: usize = 128;
 pub(crate) struct UnitRun {
     pub(crate) work: Work,
     pub(crate) conductor: Conductor,
+    /// What the conductor does just now.
+    pub(crate) conducting: Option<AbortOnDropHandle<Result<(), Failure>>>,
     pub(crate) writer: Writer,
     pub(crate) tail: Arc<Tail>,
     pub(crate) status: Status,
@@ -111,7 +114,7 @@ impl UnitRun {
             }
             if self.is_conductor() && self.is_building() {
                 // What has caught up is promoted now and not when the next second is over.
-                self.conductor.look_after().await?;
+                self.conduct().await?;
             }
             tokio::select! {
                 _ = head.changed() => {}
@@ -126,7 +129,7 @@ impl UnitRun {
         self.writer.check_settings(self.work.unit().shard).await?;
         self.writer.claim().await?;
         if self.is_conductor() {
-            self.conductor.look_after().await?;
+            self.conduct().await?;
         }
         self.work.scrub(1).await?;
         if let Some(seen) = self.work.seen() {
@@ -135,6 +138,18 @@ impl UnitRun {
         }
         self.work.look_again();
         self.report(rates, "", false).await;
+        Ok(())
+    }
+
+    /// Looks after the projection as a whole, beside the loop: to compare two generations takes its time, and both go on meanwhile.
+    async fn conduct(&mut self) -> Result<(), Failure> {
+        if let Some(ended) = self.conducting.take_if(|conducting| conducting.is_finished()) {
+            ended.await.map_err(|error| Failure::Passing(error.to_string()))??;
+        }
+        if self.conducting.is_none() {
+            let conductor = self.conductor.clone();
+            self.conducting = Some(AbortOnDropHandle::new(tokio::spawn(async move { conductor.look_after().await })));
+        }
         Ok(())
     }
 

@@ -139,11 +139,15 @@ impl Work {
         if turn == Turn::NotOwner {
             return Ok(turn);
         }
+        // A new generation goes no further than the live one that is followed beside it: level with each other they can be compared.
+        let live = self.seen.as_ref().map_or(live.1, |seen| seen.live.1);
+        let is_followed = live.version == version && !is_switching && live.is_complete();
         for (role, build, state) in others {
             if state.version != version {
                 continue;
             }
-            match self.catch_up(build, &state).await? {
+            let up_to = if role == Role::Building && is_followed { live.position } else { u64::MAX };
+            match self.catch_up(build, &state, up_to).await? {
                 Turn::Rest if role == Role::Repair => {
                     self.replace_live(build).await?;
                     turn = Turn::Worked;
@@ -210,13 +214,14 @@ impl Work {
         Ok(applied.await? == Applied::Done)
     }
 
-    /// A step of another build. While it is applied, the next events are read.
-    async fn catch_up(&mut self, build: BuildId, from: &State) -> Result<Turn, Failure> {
+    /// A step of another build, up to a position at which a command ends. While it is applied, the next events are read.
+    async fn catch_up(&mut self, build: BuildId, from: &State, up_to: u64) -> Result<Turn, Failure> {
         let limit = self.limits.rebuild;
-        let events = match self.ahead.take() {
+        let mut events = match self.ahead.take() {
             Some((at, events)) if at == (from.position, from.last_event) && !events.is_empty() => events,
             Some(_) | None => self.stepper.log.read_after((from.position, from.last_event), limit).await?,
         };
+        events.truncate(events.partition_point(|event| event.position <= up_to));
         let Some(last) = events.last().map(|event| (event.position, event.fingerprint)) else { return Ok(Turn::Rest) };
         // Nothing can be lost of what nobody but us has seen: if it is, the build is begun anew.
         let mut lost = Lost::new();

@@ -61,7 +61,7 @@ async fn lists_equal_fold(client: &RustClient, fold: &Fold, seen: &ReadAfter) {
             });
             assert_eq!(
                 all_pages(client, customer, status, seen).await,
-                expected,
+                expected.collect::<Vec<_>>(),
                 "orders of {customer:?} with {status:?}"
             );
         }

@@ -118,8 +118,8 @@ impl Fold {
     }
 
     /// The orders that `wanted` picks, the newest first, as a list shows them.
-    pub fn summaries(&self, wanted: impl Fn(&Order) -> bool) -> Vec<OrderSummary> {
-        self.orders().filter(|order| wanted(order)).map(summary).collect()
+    pub fn summaries(&self, wanted: impl Fn(&Order) -> bool) -> impl Iterator<Item = OrderSummary> {
+        self.orders().filter(move |order| wanted(order)).map(summary)
     }
 
     /// A customer's orders, the newest first, as a list shows them: at the cost of that customer's alone.

@@ -1,5 +1,7 @@
 //! The Postgres and the Redis that a Tally under test runs on.
 
+use std::path::Path;
+
 use anyhow::Result;
 use tally_servers::{Postgres, Redis, test_servers};
 
@@ -35,6 +37,15 @@ impl Servers {
     /// When they can't be started.
     pub async fn own() -> Result<Self> {
         let (postgres, redis) = tokio::join!(Postgres::temporary(), Redis::temporary());
+        Ok(Self::Own { postgres: Box::new(postgres?), redis: Box::new(redis?) })
+    }
+
+    /// A new pair, with this program as its Redis.
+    ///
+    /// # Errors
+    /// When they can't be started.
+    pub async fn own_with_redis_of(program: &Path) -> Result<Self> {
+        let (postgres, redis) = tokio::join!(Postgres::temporary(), Redis::temporary_of(program));
         Ok(Self::Own { postgres: Box::new(postgres?), redis: Box::new(redis?) })
     }
 

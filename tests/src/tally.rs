@@ -92,6 +92,15 @@ impl Tally {
         Self::start_with(servers, environment).await
     }
 
+    /// Starts one on servers of its own, with this program as its Redis.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub async fn start_on_own_servers_with_redis_of(program: &Path) -> Self {
+        let servers = Servers::own_with_redis_of(program).await;
+        Self::start_with(servers.unwrap_or_else(|error| panic!("the test's own servers: {error:#}")), &[]).await
+    }
+
     /// Starts one on the shared servers, with more variables for its processes.
     ///
     /// # Panics

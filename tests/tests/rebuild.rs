@@ -1,5 +1,7 @@
 //! Story 8: any projection can be thrown away and made again, to the byte.
 
+mod readers;
+
 use std::sync::Arc;
 
 use system_tests::client::{Date, NewOrder, ReadAfter, TallyClient};
@@ -9,7 +11,7 @@ use crate::crash::connect;
 use crate::load::Load;
 
 /// All projections.
-const PROJECTIONS: [&str; 7] =
+pub(crate) const PROJECTIONS: [&str; 7] =
     ["order", "order_summaries", "allocations", "stock", "streams", "order_history", "backorders"];
 
 /// Orders of every status, lines of every kind.

@@ -22,3 +22,4 @@ mod stories;
 mod tidy;
 mod traces;
 mod two_projectors;
+mod valkey;

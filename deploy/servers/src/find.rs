@@ -13,6 +13,8 @@ const VERSIONED: [(&str, &str); 5] = [
     ("/usr/local/opt", "postgresql@"),
     ("/Library/PostgreSQL", ""),
 ];
+/// The path of the program to take for Redis.
+const REDIS_SERVER_VARIABLE: &str = "TALLY_REDIS_SERVER";
 const PLAIN: [&str; 4] = ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/opt/local/bin"];
 
 /// The folder with `postgres` and `initdb`: the one in PATH, else the newest.
@@ -28,11 +30,14 @@ pub(crate) fn postgres_bin_dir_of(version: &str) -> Option<PathBuf> {
     postgres_bin_dirs().into_iter().find(|dir| postgres_major(dir).as_deref() == Some(version))
 }
 
-/// `redis-server`, or `valkey-server`, which is the same to us.
+/// `redis-server`, or `valkey-server`, which is the same to us; `TALLY_REDIS_SERVER` names another one.
 ///
 /// # Errors
 /// [`Error::NotInstalled`].
 pub fn redis_server() -> Result<PathBuf, Error> {
+    if let Some(chosen) = env::var_os(REDIS_SERVER_VARIABLE) {
+        return Ok(chosen.into());
+    }
     program(&["redis-server", "valkey-server"]).ok_or(Error::NotInstalled("Redis"))
 }
 

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +49,17 @@ impl Server<RedisProgram> {
         launch(Folder::temporary("redis")?).await
     }
 
+    /// Starts an empty one that is this program, and is gone with this process.
+    ///
+    /// # Errors
+    /// When it can't be copied to where the server's user can run it, or doesn't start.
+    pub async fn temporary_of(program: &Path) -> Result<Redis, Error> {
+        let folder = Folder::temporary("redis")?;
+        let server = folder.path.join("server");
+        fs::copy(program, &server).tried(|| format!("copy {}", program.display()))?;
+        launch_program(server, folder, |_| ()).await
+    }
+
     /// Starts an empty one that also speaks TLS, on a port of its own, and is gone with this process. Clients need a certificate of the
     /// same authority.
     ///
@@ -96,7 +108,14 @@ pub(crate) async fn launch_cluster_node(password: &str, settings: &str, tls: Opt
 }
 
 async fn launch_with(folder: Folder, change: impl FnOnce(&mut RedisProgram)) -> Result<Redis, Error> {
-    let server = find::redis_server()?;
+    launch_program(find::redis_server()?, folder, change).await
+}
+
+async fn launch_program(
+    server: PathBuf,
+    folder: Folder,
+    change: impl FnOnce(&mut RedisProgram),
+) -> Result<Redis, Error> {
     folder.make_subfolder(&folder.path.join("data"))?;
     let mut program = RedisProgram { server, password: folder.password()?, cluster: None, tls_port: None };
     change(&mut program);

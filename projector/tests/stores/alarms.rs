@@ -75,3 +75,19 @@ async fn a_database_that_comes_back_with_another_log_halts_everything() {
     }
     projector.ready(false).await;
 }
+
+#[tokio::test]
+async fn another_log_behind_an_outage_that_somebody_else_met_halts_everything() {
+    let mut f = fixture().await;
+    f.append_random(5).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    projector.ready(true).await;
+    // Nothing that the projector asks for fails.
+    f.as_owner(&format!("UPDATE tally_{}.log_head SET log_id = gen_random_uuid()", f.log)).await;
+    for projection in projections::ALL {
+        let reason = projector.halted(projection).await;
+        assert!(reason.contains("was replaced"), "{reason}");
+    }
+    projector.ready(false).await;
+}

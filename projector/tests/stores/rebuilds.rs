@@ -170,6 +170,34 @@ async fn a_rebuild_tells_its_progress_compares_waits_is_promoted_and_rolled_back
     only_kept_ones_are_left(&f).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_generation_that_has_caught_up_goes_on_level_with_the_live_one() {
+    let mut f = fixture().await;
+    f.append_random(50).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let request = RebuildProjectionRequest { projection: "stock".into(), wait_for_promotion: true };
+    let mut told = projector.admin().await.rebuild_projection(request).await.unwrap().into_inner();
+    while told.message().await.unwrap().is_some() {}
+    let (writer, unit) = (f.writer().await, Unit { projection: projections::STOCK, shard: 0 });
+    let (head, log) = (f.head, f.log.clone());
+    let watching = tokio::spawn(async move {
+        loop {
+            let look = writer.look(unit).await.unwrap();
+            let (_, live) = look.live_state().unwrap();
+            let (_, new) = look.in_role(tally_read_model::Role::Building).unwrap();
+            assert!(new.position <= live.position, "{} before {} in {log}", new.position, live.position);
+            if new.position > head + 200 {
+                return;
+            }
+        }
+    });
+    while !watching.is_finished() {
+        f.append_random(1).await;
+    }
+    watching.await.unwrap();
+}
+
 #[tokio::test]
 async fn what_was_kept_long_enough_is_removed() {
     let mut f = fixture().await;
