@@ -37,6 +37,9 @@ const CALL_MAX: Duration = Duration::from_secs(10);
 /// How often each has to get through to show that it goes on.
 const TURNS: usize = 2;
 
+/// What is asked, and what the answer must have seen.
+type Asked = (Question, Option<Receipt>);
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
     Order(String),
@@ -124,13 +127,13 @@ impl Scene {
         self.is_rolled_back.load(Ordering::SeqCst)
     }
 
-    fn newest_order(&self, _turn: usize) -> (Question, Option<Receipt>) {
+    fn newest_order(&self, _turn: usize) -> Asked {
         let orders = self.orders.lock().unwrap();
         let (order_id, receipt) = orders.last().unwrap();
         (Question::Order(order_id.clone()), Some(receipt.clone()))
     }
 
-    fn any_order(&self, turn: usize) -> (Question, Option<Receipt>) {
+    fn any_order(&self, turn: usize) -> Asked {
         if turn.is_multiple_of(2) {
             return self.newest_order(turn);
         }
@@ -138,11 +141,11 @@ impl Scene {
         (Question::Order(orders[turn * 7 % orders.len()].0.clone()), None)
     }
 
-    fn open_orders(&self, _turn: usize) -> (Question, Option<Receipt>) {
+    fn open_orders(&self, _turn: usize) -> Asked {
         (Question::OpenOrders, None)
     }
 
-    fn stock(&self, turn: usize) -> (Question, Option<Receipt>) {
+    fn stock(&self, turn: usize) -> Asked {
         (Question::Stock(SKUS[turn % SKUS.len()]), None)
     }
 
@@ -177,11 +180,7 @@ impl Scene {
     }
 
     /// Asks one thing after the other. With tokens, for nothing older than it has seen and than what it asks for; without, for what there is.
-    async fn session(
-        self: Arc<Self>,
-        (turns, pick): (Arc<AtomicUsize>, fn(&Self, usize) -> (Question, Option<Receipt>)),
-        with_tokens: bool,
-    ) {
+    async fn session(self: Arc<Self>, (turns, pick): (Arc<AtomicUsize>, fn(&Self, usize) -> Asked), with_tokens: bool) {
         let (mut furthest, mut token) = (0, String::new());
         while !self.is_over() {
             let (question, receipt) = pick(&self, turns.load(Ordering::SeqCst));
