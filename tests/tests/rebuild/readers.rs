@@ -180,7 +180,7 @@ impl Scene {
     }
 
     /// Asks one thing after the other. With tokens, for nothing older than it has seen and than what it asks for; without, for what there is.
-    async fn session(self: Arc<Self>, (turns, pick): (Arc<AtomicUsize>, fn(&Self, usize) -> Asked), with_tokens: bool) {
+    async fn session(self: Arc<Self>, turns: Arc<AtomicUsize>, pick: fn(&Self, usize) -> Asked, with_tokens: bool) {
         let (mut furthest, mut token) = (0, String::new());
         while !self.is_over() {
             let (question, receipt) = pick(&self, turns.load(Ordering::SeqCst));
@@ -348,10 +348,10 @@ async fn story_8_while_orders_come_in_reads_are_right_and_go_on_through_rebuilds
     all.spawn(Arc::clone(&scene).commands(scene.counted()));
     eventually("there are orders", async || (scene.orders.lock().unwrap().len() >= ORDERS_BEFORE).then_some(())).await;
     for pick in [Scene::any_order, Scene::open_orders, Scene::stock] {
-        all.spawn(Arc::clone(&scene).session((scene.counted(), pick), false));
+        all.spawn(Arc::clone(&scene).session(scene.counted(), pick, false));
     }
     for pick in [Scene::newest_order, Scene::open_orders, Scene::stock] {
-        all.spawn(Arc::clone(&scene).session((scene.counted(), pick), true));
+        all.spawn(Arc::clone(&scene).session(scene.counted(), pick, true));
     }
 
     let admin = ProjectionAdminServiceClient::new(tally.projector.channel());
