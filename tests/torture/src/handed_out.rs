@@ -21,8 +21,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes in what is handed out of a log that no longer grows.
 pub(crate) async fn handed_out(world: &World, shared: &Arc<Shared>, log: &Log) -> Result<()> {
-    // Where views are behind already it is said, and nobody waits a second time.
-    let is_well = shared.recorder.history().views_behind.is_empty();
+    // Where all is not well it is said already, and nobody waits a second time.
+    let is_well = {
+        let history = shared.recorder.history();
+        history.views_behind.is_empty() && history.broken_sessions.is_empty()
+    };
     let deadline = Instant::now() + if is_well { shared.catch_up_within } else { Duration::ZERO };
     let ((), published) =
         tokio::join!(subscribe(world, shared, log, deadline), published(world, shared, log, deadline));
