@@ -31,7 +31,7 @@ const CANCELLED_AFTER: usize = 8;
 /// Far more than come in while all is rebuilt.
 const COMMANDS_MAX: usize = 30_000;
 /// All in this test share two cores: who goes on without a pause leaves none to the others.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(25);
 /// What one call may take on a busy machine.
 const CALL_MAX: Duration = Duration::from_secs(10);
 /// How often each has to get through to show that it goes on.
