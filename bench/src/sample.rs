@@ -22,7 +22,7 @@ pub(crate) enum Quantity {
     BeforePerSecond,
     /// Commands a second from one second after it on.
     AfterPerSecond,
-    /// The mean of the two: how fast a disk commits changes from second to second.
+    /// Commands a second just before and just after too much load, in the mean.
     AroundPerSecond,
     /// The time in which 99 of 100 were refused that were, in milliseconds.
     RefusedP99Ms,

@@ -12,7 +12,7 @@ const UNIT: &str = "commands/s";
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "P15",
-        metric: "done under three times too much load ÷ at its peak, before and after",
+        metric: "done under three times too much load ÷ at its peak, in turns",
         unit: UNIT,
         ours: Reading(Subject::TallyOverload, PerSecond),
         baseline: &[AROUND],

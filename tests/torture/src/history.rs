@@ -66,14 +66,14 @@ pub struct Failed {
     pub says_when: bool,
 }
 
-/// A query.
+/// What somebody wanted to see, and from when to when.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Read {
-    /// Who sent it.
+pub struct Asked {
+    /// Who did.
     pub session: usize,
-    /// What was read.
+    /// What it is about.
     pub view: View,
-    /// Which replica it was sent to.
+    /// Which replica was asked.
     pub replica: usize,
     /// Microseconds from the start of the run.
     pub invoked_us: u64,
@@ -81,8 +81,16 @@ pub struct Read {
     pub ended_us: u64,
     /// The position of the token that was sent along; 0 without one.
     pub wanted: i64,
-    /// How long it was ready to wait for that, in milliseconds.
+    /// How long the first answer was ready to wait for that, in milliseconds.
     pub wait_ms: u64,
+}
+
+/// A query.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Read {
+    /// What it asked for.
+    #[serde(flatten)]
+    pub asked: Asked,
     /// How it ended.
     pub result: ReadResult,
 }

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::checker::views;
-use crate::history::{EventFilter, Failed, Shown, StreamEnd, Told, View, Watch};
+use crate::history::{Asked, EventFilter, Failed, Shown, StreamEnd, Told, View, Watch};
 use crate::session::{GRACE, READ_DEADLINE, READ_WAIT_MS, SHORT_WAIT_MS_MAX, Shared};
 
 pub(crate) use subscribing::{Begin, Subscribing};
@@ -98,8 +98,8 @@ impl Listener {
         };
         let is_dropped = matches!(end, StreamEnd::Failed { .. });
         let (session, view, ended_us) = (self.session, view.clone(), self.shared.recorder.now_us());
-        let watch = Watch { session, view, replica, invoked_us, ended_us, wanted, wait_ms, told, end };
-        self.shared.recorder.history().watches.push(watch);
+        let asked = Asked { session, view, replica, invoked_us, ended_us, wanted, wait_ms };
+        self.shared.recorder.history().watches.push(Watch { asked, told, end });
         is_dropped
     }
 

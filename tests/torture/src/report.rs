@@ -88,7 +88,7 @@ fn figures(outcome: &Outcome) -> Table {
     let tries =
         |wanted: fn(&AttemptResult) -> bool| history.attempts.iter().filter(|attempt| wanted(&attempt.result)).count();
     let reads = |wanted: fn(&ReadResult) -> bool| history.reads.iter().filter(|read| wanted(&read.result)).count();
-    let with_token = history.reads.iter().filter(|read| read.wanted > 0).count();
+    let with_token = history.reads.iter().filter(|read| read.asked.wanted > 0).count();
     let acknowledged = of(Settled::Acknowledged);
     let per_second = (acknowledged as f64 / took.as_secs_f64()).round();
 
@@ -164,8 +164,8 @@ fn recoveries(history: &History) -> Table {
     let mut reads: Vec<(u64, u64)> = history
         .reads
         .iter()
-        .filter(|read| read.wanted > 0 && fresh(&read.result))
-        .map(|read| (read.invoked_us, read.ended_us))
+        .filter(|read| read.asked.wanted > 0 && fresh(&read.result))
+        .map(|read| (read.asked.invoked_us, read.asked.ended_us))
         .collect();
     commands.sort_unstable();
     reads.sort_unstable();

@@ -18,7 +18,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::checker::{self, digest, views};
-use crate::history::{Attempt, AttemptResult, Failed, Read, ReadResult, Recorder, View};
+use crate::history::{Asked, Attempt, AttemptResult, Failed, Read, ReadResult, Recorder, View};
 use crate::intention::Intention;
 use crate::listener::Listener;
 use known::Known;
@@ -259,8 +259,8 @@ impl Session {
         if matches!(result, ReadResult::Failed(_)) {
             sleep(Duration::from_millis(self.rng.u64(10..60))).await;
         }
-        let read = Read { session: self.number, view, replica, invoked_us, ended_us, wanted, wait_ms, result };
-        self.shared.recorder.history().reads.push(read);
+        let asked = Asked { session: self.number, view, replica, invoked_us, ended_us, wanted, wait_ms };
+        self.shared.recorder.history().reads.push(Read { asked, result });
     }
 
     /// The newest position that it has seen, with its token.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use system_tests::client::ReadAfter;
 use tokio::time::{Instant, sleep};
 
-use crate::history::{Read, ReadResult, View};
+use crate::history::{Asked, Read, ReadResult, View};
 use crate::intention::Intention;
 use crate::session::{Session, Shared, look};
 use crate::world::World;
@@ -32,7 +32,7 @@ pub(crate) async fn sweep(world: &World, shared: &Arc<Shared>) {
     let (head, token) = last.newest();
 
     let mut views: BTreeSet<View> = shared.skus.iter().cloned().map(View::Stock).collect();
-    let read: Vec<View> = shared.recorder.history().reads.iter().rev().map(|read| read.view.clone()).collect();
+    let read: Vec<View> = shared.recorder.history().reads.iter().rev().map(|read| read.asked.view.clone()).collect();
     for view in read {
         if views.len() >= VIEWS_MAX {
             break;
@@ -48,17 +48,9 @@ pub(crate) async fn sweep(world: &World, shared: &Arc<Shared>) {
             let ended_us = shared.recorder.now_us();
             let answered = matches!(result, ReadResult::Answered { may_be_stale: false, .. });
             let told = format!("{view:?}: {result:?}");
-            let read = Read {
-                session: 0,
-                view: view.clone(),
-                replica,
-                invoked_us,
-                ended_us,
-                wanted: head,
-                wait_ms: WAIT_MS,
-                result,
-            };
-            shared.recorder.history().reads.push(read);
+            let (session, view, wanted, wait_ms) = (0, view.clone(), head, WAIT_MS);
+            let asked = Asked { session, view, replica, invoked_us, ended_us, wanted, wait_ms };
+            shared.recorder.history().reads.push(Read { asked, result });
             if answered {
                 break;
             }

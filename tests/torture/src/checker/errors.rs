@@ -42,7 +42,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     for read in &history.reads {
         let ReadResult::Failed(failed) = &read.result else { continue };
         if !is_passing(failed) {
-            findings.add(Rule::PromisedErrors, format!("{:?}: {failed:?}", read.view));
+            findings.add(Rule::PromisedErrors, format!("{:?}: {failed:?}", read.asked.view));
         }
     }
     calm(history, findings);
@@ -67,17 +67,18 @@ fn calm(history: &History, findings: &mut Findings) {
     };
     for read in &history.reads {
         let flagged = matches!(read.result, ReadResult::Answered { may_be_stale: true, .. });
-        if flagged && read.wait_ms >= WAITED_MS && !noticed(read.invoked_us, read.ended_us) {
-            let waited_ms = (read.ended_us - read.invoked_us) / 1_000;
-            let what = format!("{:?} may be stale after {waited_ms} ms, and nothing is wrong", read.view);
+        if flagged && read.asked.wait_ms >= WAITED_MS && !noticed(read.asked.invoked_us, read.asked.ended_us) {
+            let waited_ms = (read.asked.ended_us - read.asked.invoked_us) / 1_000;
+            let what = format!("{:?} may be stale after {waited_ms} ms, and nothing is wrong", read.asked.view);
             findings.add(Rule::CalmInCalm, what);
         }
     }
-    for watch in history.watches.iter().filter(|watch| watch.wait_ms >= WAITED_MS) {
+    for watch in history.watches.iter().filter(|watch| watch.asked.wait_ms >= WAITED_MS) {
         let Some(first) = watch.told.first().filter(|first| first.may_be_stale) else { continue };
-        if !noticed(watch.invoked_us, first.at_us) {
-            let waited_ms = (first.at_us - watch.invoked_us) / 1_000;
-            let what = format!("a watch of {:?} may be stale after {waited_ms} ms, and nothing is wrong", watch.view);
+        if !noticed(watch.asked.invoked_us, first.at_us) {
+            let waited_ms = (first.at_us - watch.asked.invoked_us) / 1_000;
+            let what =
+                format!("a watch of {:?} may be stale after {waited_ms} ms, and nothing is wrong", watch.asked.view);
             findings.add(Rule::CalmInCalm, what);
         }
     }

@@ -8,7 +8,7 @@ use crate::history::{Failed, History, Shown, StreamEnd, Subscription, Watch};
 const ENDS: [(&str, &[&str]); 2] = [("ResourceExhausted", &["SLOW_READER"]), ("Unavailable", &["SHUTTING_DOWN"])];
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
-    let watches = history.watches.iter().map(|watch| (format!("a watch of {:?}", watch.view), watch_ends(watch)));
+    let watches = history.watches.iter().map(|watch| (format!("a watch of {:?}", watch.asked.view), watch_ends(watch)));
     let subscriptions = history
         .subscriptions
         .iter()

@@ -8,7 +8,7 @@ use system_tests::client::{Allocation, Backorder, Freshness, Order, OrderSummary
 use system_tests::fold::Fold;
 
 use super::{Findings, Rule, digest, watches};
-use crate::history::{History, Read, ReadResult, View};
+use crate::history::{Asked, History, Read, ReadResult, View};
 
 /// Orders of a customer, changes of an order and lines that wait for a SKU that the kit reads: the first page.
 pub(crate) const ENTRIES_READ: usize = 10;
@@ -17,29 +17,28 @@ pub(crate) const ENTRIES_READ: usize = 10;
 type Answers<'a> = BTreeMap<i64, Vec<Answer<'a>>>;
 
 struct Answer<'a> {
-    view: &'a View,
+    asked: &'a Asked,
     /// A digest of the view; None: there is no such thing.
     shown: Option<u64>,
     /// A read, or a watch.
     of: &'static str,
-    invoked_us: u64,
-    replica: usize,
 }
 
 pub(super) fn check_tokens(history: &History, findings: &mut Findings) {
     let mut reads: Vec<&Read> = history.reads.iter().collect();
-    reads.sort_by_key(|read| (read.session, read.invoked_us));
+    reads.sort_by_key(|read| (read.asked.session, read.asked.invoked_us));
     // By session: the newest position that an answer without a flag had.
     let mut seen: BTreeMap<usize, i64> = BTreeMap::new();
     for read in reads {
         let ReadResult::Answered { position, may_be_stale: false, view } = read.result else { continue };
-        if position < read.wanted {
-            let what = format!("{:?} as of {position}, after {} was asked for", read.view, read.wanted);
+        if position < read.asked.wanted {
+            let what = format!("{:?} as of {position}, after {} was asked for", read.asked.view, read.asked.wanted);
             findings.add(Rule::NeverStaleUnflagged, what);
         }
-        let seen = seen.entry(read.session).or_default();
-        if read.wanted > 0 && position < *seen {
-            let what = format!("session {} read {:?} as of {position} after {seen}", read.session, read.view);
+        let seen = seen.entry(read.asked.session).or_default();
+        if read.asked.wanted > 0 && position < *seen {
+            let what =
+                format!("session {} read {:?} as of {position} after {seen}", read.asked.session, read.asked.view);
             findings.add(Rule::NeverBackwards, what);
         }
         // That there is nothing is said without a token, so nobody can ask for what comes after it.
@@ -54,15 +53,13 @@ pub(super) fn check_views(history: &History, log: &Log, findings: &mut Findings)
     let mut answers = Answers::new();
     for read in &history.reads {
         if let ReadResult::Answered { position, view: shown, .. } = read.result {
-            let Read { view, invoked_us, replica, .. } = read;
-            let answer = Answer { view, shown, of: "read", invoked_us: *invoked_us, replica: *replica };
+            let answer = Answer { asked: &read.asked, shown, of: "read" };
             answers.entry(position).or_default().push(answer);
         }
     }
     for watch in &history.watches {
-        for (position, view, shown) in watches::answers(watch) {
-            let answer =
-                Answer { view, shown, of: "watch begun", invoked_us: watch.invoked_us, replica: watch.replica };
+        for (position, shown) in watches::answers(watch) {
+            let answer = Answer { asked: &watch.asked, shown, of: "watch begun" };
             answers.entry(position).or_default().push(answer);
         }
     }
@@ -79,7 +76,7 @@ pub(super) fn check_views(history: &History, log: &Log, findings: &mut Findings)
         checked += hold(&fold, &answers, event.position, findings);
     }
     for (position, answers) in answers.range(log.head + 1..) {
-        let what = format!("{:?} as of {position}, and the log ends at {}", answers[0].view, log.head);
+        let what = format!("{:?} as of {position}, and the log ends at {}", answers[0].asked.view, log.head);
         findings.add(Rule::ViewIsFold, what);
     }
     checked
@@ -89,7 +86,8 @@ fn hold(fold: &Fold, answers: &Answers<'_>, position: i64, findings: &mut Findin
     let Some(answers) = answers.get(&position) else { return 0 };
     // Many look at the same at the same time.
     let mut views: BTreeMap<&View, Option<u64>> = BTreeMap::new();
-    for Answer { view, shown, of, invoked_us, replica } in answers {
+    for Answer { asked, shown, of } in answers {
+        let Asked { view, replica, invoked_us, .. } = asked;
         let expected = *views.entry(view).or_insert_with(|| expected(fold, view));
         if expected != *shown {
             let what = format!(

@@ -2,25 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Failed, View};
+use super::{Asked, Failed};
 
 /// A watch of a view.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Watch {
-    /// Who watched.
-    pub session: usize,
-    /// What was watched.
-    pub view: View,
-    /// Which replica was asked.
-    pub replica: usize,
-    /// Microseconds from the start of the run.
-    pub invoked_us: u64,
-    /// Microseconds from the start of the run.
-    pub ended_us: u64,
-    /// The position of the token that was sent along; 0 without one.
-    pub wanted: i64,
-    /// How long the first message was ready to wait for that, in milliseconds.
-    pub wait_ms: u64,
+    /// What it asked for.
+    #[serde(flatten)]
+    pub asked: Asked,
     /// Its messages.
     pub told: Vec<Told>,
     /// How it ended.

@@ -13,8 +13,8 @@ use crate::checker::subscriptions::of_stored;
 use crate::checker::views::{of_allocations, of_backorders, of_stock};
 use crate::checker::{Rule, Verdict, WAITED_MS, check};
 use crate::history::{
-    Attempt, AttemptResult, EventFilter, Failed, Handed, History, Injected, Published, Read, ReadResult, Shown, Start,
-    StreamEnd, Subscription, Told, View, Watch,
+    Asked, Attempt, AttemptResult, EventFilter, Failed, Handed, History, Injected, Published, Read, ReadResult, Shown,
+    Start, StreamEnd, Subscription, Told, View, Watch,
 };
 
 /// A history and the log that it is held against.
@@ -143,7 +143,8 @@ impl Story {
     ) {
         let result = ReadResult::Answered { position, may_be_stale, view: shown };
         let (session, replica, ended_us, wait_ms) = (1, 0, invoked_us + 1, WAITED_MS);
-        self.history.reads.push(Read { session, view, replica, invoked_us, ended_us, wanted, wait_ms, result });
+        let asked = Asked { session, view, replica, invoked_us, ended_us, wanted, wait_ms };
+        self.history.reads.push(Read { asked, result });
     }
 
     /// The stock as it should be shown as of `position`.
@@ -168,7 +169,8 @@ impl Story {
     pub(super) fn watch(&mut self, wanted: i64, told: Vec<Told>, end: StreamEnd) {
         let (session, view, replica) = (1, View::Stock("LAMP".to_owned()), 0);
         let (invoked_us, ended_us, wait_ms) = (200, 300, WAITED_MS);
-        self.history.watches = vec![Watch { session, view, replica, invoked_us, ended_us, wanted, wait_ms, told, end }];
+        let asked = Asked { session, view, replica, invoked_us, ended_us, wanted, wait_ms };
+        self.history.watches = vec![Watch { asked, told, end }];
     }
 
     pub(super) fn subscription(&mut self, start: Start, filter: EventFilter, handed: Vec<Handed>, end: StreamEnd) {
