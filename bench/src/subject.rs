@@ -53,6 +53,8 @@ pub(crate) enum Subject {
     ProjectAll,
     /// From acknowledged to visible, at half load.
     Visibility,
+    /// From acknowledged to visible, with cores to spare.
+    VisibilityAtEase,
     /// pgbench: an INSERT and its commit.
     PgbenchInsert,
     /// pgbench: an order of four events.
@@ -116,6 +118,7 @@ impl Subject {
                 let full_load = stage.full_load().context("the full load isn't known")?;
                 visibility::measure(stage, full_load / 2.0).await
             }
+            Subject::VisibilityAtEase => visibility::measure(stage, visibility::AT_EASE_PER_SECOND).await,
             Subject::EchoOrder => baseline::echo(stage, Load::of("get-order").over_orders(stage.args.orders)).await,
             Subject::CopyOut => projecting::copy_out(stage).await,
             Subject::RedisPing => visibility::redis_ping(stage).await,

@@ -33,12 +33,12 @@ pub(crate) async fn measure(stage: &Stage) -> Result<Sample> {
     load.seed().send(&targets, &stage.args).await?;
     stage.servers.checkpoint().await?;
 
-    let before = load.send(&targets, &stage.args).await?.per_second();
-    let too_much = load.clone().at_rate(before * TIMES).with_refusals();
+    let mut peaks = vec![load.send(&targets, &stage.args).await?.per_second()];
+    let too_much = load.clone().with_refusals();
     let recovered = load.warm_up_ms(1_000);
-    let (mut peaks, mut done, mut refused_p99_us) = (vec![before], Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        let report = too_much.send(&targets, &stage.args).await?;
+    let (mut done, mut refused_p99_us) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS {
+        let report = too_much.clone().at_rate(peaks[turn] * TIMES).send(&targets, &stage.args).await?;
         ensure!(report.refused > 0, "nothing was refused");
         done.push(report.per_second());
         refused_p99_us.push(report.refused_us.p99);
@@ -48,7 +48,7 @@ pub(crate) async fn measure(stage: &Stage) -> Result<Sample> {
     let resident = cpu::resident_bytes_max(service.pid())?;
     service.stop().await?;
     Ok(Sample::default()
-        .with(Quantity::BeforePerSecond, before)
+        .with(Quantity::BeforePerSecond, peaks[0])
         .with(Quantity::PerSecond, mean(&done))
         .with(Quantity::RefusedP99Ms, mean(&refused_p99_us) / 1e3)
         .with(Quantity::AfterPerSecond, mean(&peaks[1..]))
