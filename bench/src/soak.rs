@@ -61,7 +61,7 @@ pub(crate) async fn soak(args: &SoakArgs) -> Result<()> {
     let mut soaking = std::pin::pin!(half.send(&targets, &stage.args));
     let report = loop {
         tokio::select! {
-            report = &mut soaking => break report?,
+            report = &mut soaking => break report,
             _ = looks.tick() => {
                 for ((_, held), service) in held.iter_mut().zip([&command, &projector, &query]) {
                     held.look(service)?;
@@ -69,6 +69,12 @@ pub(crate) async fn soak(args: &SoakArgs) -> Result<()> {
             }
         }
     };
+    writeln!(out, "{}", table(&held))?;
+    for service in [command, projector, query] {
+        service.stop().await?;
+    }
+    stage.clear().await?;
+    let report = report?;
     writeln!(
         out,
         "{} lines in {} minutes, the slowest in {:.0} ms",
@@ -76,11 +82,6 @@ pub(crate) async fn soak(args: &SoakArgs) -> Result<()> {
         args.minutes,
         report.latency_us.max / 1e3
     )?;
-    writeln!(out, "{}", table(&held))?;
-    for service in [command, projector, query] {
-        service.stop().await?;
-    }
-    stage.clear().await?;
     ensure!(held.iter().all(|(_, held)| held.is_flat()), "something grows and grows");
     Ok(())
 }

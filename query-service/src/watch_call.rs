@@ -175,6 +175,10 @@ impl Told {
             return None;
         }
         self.value = value.clone();
+        #[cfg(feature = "planted-faults")]
+        if crate::planted::is_passed_over() {
+            return None;
+        }
         Some(value.clone())
     }
 }

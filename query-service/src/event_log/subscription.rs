@@ -133,6 +133,8 @@ impl Subscription {
             self.put(std::mem::replace(&mut passing, rest), position).await?;
             self.position = position;
         }
+        #[cfg(feature = "planted-faults")]
+        let last = crate::planted::goes_on_after(last, self.head);
         self.position = last;
         if hole { Err(Failure::LogHasHole(self.resume())) } else { Ok(is_sent) }
     }

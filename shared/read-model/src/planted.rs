@@ -18,6 +18,8 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 const STOOD_STILL: Duration = Duration::from_millis(200);
 /// How rarely that is.
 const BATCHES_BETWEEN: u64 = 100;
+/// Events are published after their checkpoint.
+const PUBLISHED_AFTER: &str = "published-after-its-checkpoint";
 
 fn is(name: &str) -> bool {
     *PLANTED == name
@@ -32,6 +34,20 @@ pub(crate) fn apply_script(script: &str) -> String {
     } else {
         script.to_owned()
     }
+}
+
+/// The script that publishes a batch, as somebody might have written it.
+pub(crate) fn publish_script(script: &str) -> String {
+    if is(PUBLISHED_AFTER) { without(script, "return 'moved'") } else { script.to_owned() }
+}
+
+/// The checkpoint of what is published is moved first, in a step of its own.
+pub(crate) async fn before_publishing(connection: &Connection, checkpoint: &str, to: u64) -> Result<(), Error> {
+    if is(PUBLISHED_AFTER) {
+        connection.once::<()>(cmd("HSET").arg(checkpoint).arg("position").arg(to)).await?;
+        sleep(BETWEEN_STEPS).await;
+    }
+    Ok(())
 }
 
 /// # Panics

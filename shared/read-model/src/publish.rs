@@ -11,7 +11,12 @@ use crate::apply::refusal;
 use crate::connection::Connection;
 use crate::{Error, ReadModel};
 
-static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
+    let script = include_str!("publish.lua");
+    #[cfg(feature = "planted-faults")]
+    let script = &crate::planted::publish_script(script);
+    Script::new(script)
+});
 
 /// An event as others read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +68,8 @@ impl LineEvents {
     /// After [`Error::Unavailable`] all of it may be published or nothing, never a part: read the position and go on from there.
     pub async fn publish(&self, from: u64, to: u64, events: &[LineEvent], kept_max: u64) -> Result<Published, Error> {
         let keys = &self.model.0.keys;
+        #[cfg(feature = "planted-faults")]
+        crate::planted::before_publishing(&self.connection, &keys.line_events_checkpoint(), to).await?;
         let mut script = PUBLISH.prepare_invoke();
         script
             .key(keys.line_events_checkpoint())

@@ -85,6 +85,12 @@ planted! {
     StaleUnflagged = "stale-answer-unflagged" by Code under [FreezeProjector],
     /// A view is read, and then its checkpoint.
     ViewWithoutCheckpoint = "view-read-without-its-checkpoint" by Code under [],
+    /// A watch passes a change over now and then.
+    ChangePassedOver = "change-passed-over" by Code under [],
+    /// A subscription is live before it has handed over all that was there.
+    SubscriptionTooSoon = "subscription-live-too-soon" by Code under [],
+    /// The checkpoint of what is published is moved first, in a step of its own.
+    PublishedAfter = "published-after-its-checkpoint" by Code under [KillProjector],
 }
 
 impl Planted {
