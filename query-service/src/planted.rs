@@ -2,7 +2,6 @@
 
 use std::env;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tally_read_model::{Error, Found};
@@ -12,23 +11,20 @@ use crate::lookups::Lookups;
 static PLANTED: LazyLock<String> = LazyLock::new(|| env::var("TALLY_PLANTED_FAULT").unwrap_or_default());
 /// Between the view and its checkpoint.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How many changes a watch tells, and then passes one over.
-const CHANGES_BETWEEN: u64 = 4;
 
 /// Whether an answer says that it may be stale: never, if so planted.
 pub(crate) fn flag(may_be_stale: bool) -> bool {
     may_be_stale && *PLANTED != "stale-answer-unflagged"
 }
 
-/// Where a subscription goes on that has handed over everything up to `last`: if so planted, where the log ends.
+/// Where a subscription goes on that has handed over everything up to `last`: if so planted, where the log ends by now.
 pub(crate) fn goes_on_after(last: u64, head: u64) -> u64 {
     if *PLANTED == "subscription-live-too-soon" { last.max(head) } else { last }
 }
 
-/// Whether a watch keeps a change to itself.
-pub(crate) fn is_passed_over() -> bool {
-    static CHANGES: AtomicU64 = AtomicU64::new(1);
-    *PLANTED == "change-passed-over" && CHANGES.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHANGES_BETWEEN)
+/// Whether a watch takes changes in and tells none.
+pub(crate) fn keeps_changes() -> bool {
+    *PLANTED == "change-passed-over"
 }
 
 /// The view of one look-up with the checkpoint of a later one.

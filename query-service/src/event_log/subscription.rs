@@ -134,7 +134,7 @@ impl Subscription {
             self.position = position;
         }
         #[cfg(feature = "planted-faults")]
-        let last = crate::planted::goes_on_after(last, self.head);
+        let last = crate::planted::goes_on_after(last, self.known.borrow().head);
         self.position = last;
         if hole { Err(Failure::LogHasHole(self.resume())) } else { Ok(is_sent) }
     }

@@ -85,7 +85,7 @@ planted! {
     StaleUnflagged = "stale-answer-unflagged" by Code under [FreezeProjector],
     /// A view is read, and then its checkpoint.
     ViewWithoutCheckpoint = "view-read-without-its-checkpoint" by Code under [],
-    /// A watch passes a change over now and then.
+    /// A watch passes changes over.
     ChangePassedOver = "change-passed-over" by Code under [],
     /// A subscription is live before it has handed over all that was there.
     SubscriptionTooSoon = "subscription-live-too-soon" by Code under [],
@@ -94,9 +94,13 @@ planted! {
 }
 
 impl Planted {
-    /// How long a run must be for it to show: as long as others, but for one that takes a fault that must outlast the longest read.
+    /// How long a run must be for it to show: as long as others, but for one that takes a fault that must outlast the longest read, and those
+    /// that only few see, who listen for some seconds.
     pub fn seconds(self, others: u64) -> u64 {
-        if self == Self::TailBelowOldest { others.max(20) } else { others }
+        match self {
+            Self::TailBelowOldest | Self::ChangePassedOver | Self::SubscriptionTooSoon => others.max(20),
+            _ => others,
+        }
     }
 
     /// What the programs are told, of a fault in them.
