@@ -96,7 +96,8 @@ pub(crate) async fn sharded(database_url: String, redis_url: String, read_shards
     let log = unique_log_name();
     let name: LogName = log.parse().unwrap();
     migrate(&database_url, &name).await.unwrap();
-    let store = AppendStore::connect(&database_url, &name, AppendOptions::default()).await.unwrap();
+    let patient = AppendOptions { acquire_timeout: DEADLINE, statement_timeout: DEADLINE, ..AppendOptions::default() };
+    let store = AppendStore::connect(&database_url, &name, patient).await.unwrap();
     let model = ReadModel::connect(&redis_url, &log, Options { read_shards, ..PATIENT }).unwrap();
     Fixture { log, database_url, redis_url, store, model, history: History::default(), head: 0, read_shards }
 }
@@ -266,7 +267,8 @@ async fn views(writer: &Writer) -> Views {
 }
 
 async fn connection(url: &str) -> MultiplexedConnection {
-    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(DEADLINE));
+    let patient =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
     Client::open(url).unwrap().get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
