@@ -6,11 +6,13 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use redis::AsyncConnectionConfig;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tally_servers::unique_log_name;
 
 use crate::client::{Grpcurl, JsonClient, Python, RustClient, TallyClient};
+use crate::eventually::PATIENCE;
 use crate::health::until_ready;
 use crate::process::{Launch, Process, log_tail};
 use crate::servers::Servers;
@@ -230,13 +232,15 @@ impl Tally {
         PgPoolOptions::new().max_connections(2).connect_with(options).await.expect("the database is there")
     }
 
-    /// A connection to its Redis.
+    /// A connection to its Redis, for somebody who has time: a busy machine answers late.
     ///
     /// # Panics
     /// When Redis is away.
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.servers.redis().url()).expect("a URL of a test's server");
-        client.get_multiplexed_async_connection().await.expect("Redis is there")
+        let patient =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+        client.get_multiplexed_async_connection_with_config(&patient).await.expect("Redis is there")
     }
 
     /// Stock for tests that need some: a batch in the warehouse.
