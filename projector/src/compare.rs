@@ -10,8 +10,6 @@ use crate::stores::Views;
 
 /// How many differences are shown.
 const SAMPLE_MAX: usize = 10;
-/// How many buckets are compared at once.
-const BUCKETS_PER_PART: u32 = 64;
 /// How often both are read again because the two builds were not at the same position.
 const TRIES_MAX: usize = 50;
 
@@ -52,19 +50,16 @@ async fn compare_unit(
     (live, new): (BuildId, BuildId),
     comparison: &mut Comparison,
 ) -> Result<(), Failure> {
-    let mut next = Some(0);
-    while let Some(first) = next {
-        let part = (first, BUCKETS_PER_PART);
+    for bucket in 0..views.buckets() {
         let mut tries = 0;
         let (before, now) = loop {
-            let (before, now) = (views.scan(unit, live, part, true).await?, views.scan(unit, new, part, true).await?);
+            let (before, now) = (views.scan(unit, live, bucket).await?, views.scan(unit, new, bucket).await?);
             tries += 1;
             let positions = [&before, &now].map(|scanned| scanned.state.map(|state| state.position));
             if positions[0] == positions[1] || tries == TRIES_MAX {
                 break (before, now);
             }
         };
-        next = now.next;
         let mut before: BTreeMap<String, StoredView> = before.views.into_iter().collect();
         for (view, stored) in now.views {
             match before.remove(&view) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tally_domain::StoredEventError;
-use tally_read_model::{StoredView, ViewChange};
+use tally_read_model::{LAYOUT, StoredView, ViewChange};
 
 use crate::Recorded;
 use crate::projection::{Handles, Projection, Unfoldable, Unread, View};
@@ -53,7 +53,7 @@ impl<P: Projection> Fold for P {
     }
 
     fn version(&self) -> u32 {
-        P::VERSION
+        P::VERSION + LAYOUT
     }
 
     fn concern(&self, event: &Recorded) -> Concern {

@@ -22,8 +22,6 @@ use crate::work::{Turn, Work};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a unit that turns out to be somebody else's is left alone.
 const NOT_OWNER_WAIT: Duration = Duration::from_millis(100);
-/// All parts of a build's index.
-const SCRUB_ALL: usize = 128;
 
 /// Everything that the loop of a unit needs.
 pub(crate) struct UnitRun {
@@ -119,7 +117,7 @@ impl UnitRun {
             tokio::select! {
                 _ = head.changed() => {}
                 _ = self.plans.next() => self.work.look_again(),
-                _ = self.missed.next() => self.work.scrub(SCRUB_ALL).await?,
+                _ = self.missed.next() => self.work.scrub(true).await?,
                 () = sleep(LOOK_EVERY.saturating_sub(looked_at.elapsed())) => self.work.look_again(),
             }
         }
@@ -131,7 +129,7 @@ impl UnitRun {
         if self.is_conductor() {
             self.conduct().await?;
         }
-        self.work.scrub(1).await?;
+        self.work.scrub(false).await?;
         if let Some(seen) = self.work.seen() {
             let parked = self.writer.parked_count(self.work.unit(), seen.live.0).await?;
             METRICS.parked(self.work.unit(), parked);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tally_read_model::{
-    Applied, Batch, BuildId, Error, Look, Role, Scanned, Started, State, StoredView, Switched, Unit, Writer,
+    Applied, BUCKETS, Batch, BuildId, Error, Look, Losses, Role, Scanned, Started, State, StoredView, Switched, Unit,
+    Walk, Writer,
 };
 use tonic::async_trait;
 
@@ -48,6 +49,8 @@ pub(crate) fn follow((position, fingerprint): At, mut read: Vec<Arc<Recorded>>) 
 pub(crate) trait Views: Send + Sync {
     /// Into how many shards views are divided.
     fn shards(&self) -> u16;
+    /// Into how many buckets a build's views are divided.
+    fn buckets(&self) -> u32;
     async fn look(&self, unit: Unit) -> Result<Look, Error>;
     async fn start_build(
         &self,
@@ -80,7 +83,8 @@ pub(crate) trait Views: Send + Sync {
         from_to: (&State, &State),
         batch: &Batch,
     ) -> Result<Applied, Error>;
-    async fn scan(&self, unit: Unit, build: BuildId, buckets: (u32, u32), views: bool) -> Result<Scanned, Error>;
+    async fn scan(&self, unit: Unit, build: BuildId, bucket: u32) -> Result<Scanned, Error>;
+    async fn find_losses(&self, unit: Unit, build: BuildId, from: Walk) -> Result<Losses, Error>;
     async fn plan(&self, projection: &'static str) -> Result<Option<String>, Error>;
     async fn change_plan(
         &self,
@@ -107,6 +111,10 @@ pub(crate) trait Views: Send + Sync {
 impl Views for Writer {
     fn shards(&self) -> u16 {
         self.model().shards()
+    }
+
+    fn buckets(&self) -> u32 {
+        BUCKETS
     }
 
     async fn look(&self, unit: Unit) -> Result<Look, Error> {
@@ -159,8 +167,12 @@ impl Views for Writer {
         self.apply(unit, build, owner, from_to, batch).await
     }
 
-    async fn scan(&self, unit: Unit, build: BuildId, buckets: (u32, u32), views: bool) -> Result<Scanned, Error> {
-        self.scan(unit, build, buckets, views).await
+    async fn scan(&self, unit: Unit, build: BuildId, bucket: u32) -> Result<Scanned, Error> {
+        self.scan(unit, build, bucket).await
+    }
+
+    async fn find_losses(&self, unit: Unit, build: BuildId, from: Walk) -> Result<Losses, Error> {
+        self.find_losses(unit, build, from).await
     }
 
     async fn plan(&self, projection: &'static str) -> Result<Option<String>, Error> {

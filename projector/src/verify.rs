@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tally_read_model::{BuildId, Scanned, State, Unit, shard_of};
+use tally_read_model::{BuildId, Scanned, State, Unit, Walk, shard_of};
 
 use crate::Fold;
 use crate::digest::{self, RANGE, range_of};
@@ -14,8 +14,6 @@ use crate::stores::{Log, Views};
 
 /// How many events are read at once.
 const EVENTS_PER_READ: usize = 4096;
-/// How many buckets of an index are read at once.
-const BUCKETS_PER_READ: u32 = 64;
 /// How often the views are summed up anew because they moved meanwhile.
 const SUMS_TRIED_MAX: usize = 5;
 
@@ -141,25 +139,28 @@ impl Checked {
 /// Adds up the views of a build and compares the sum with the one that is kept.
 async fn sum(views: &dyn Views, unit: Unit, build: BuildId) -> Result<Sum, Failure> {
     for _ in 0..SUMS_TRIED_MAX {
-        let mut next = Some(0);
-        let (mut count, mut content, mut lost) = (0, 0_u64, 0);
+        let (mut count, mut content, mut is_any_lost) = (0, 0_u64, false);
         let mut states: Vec<Option<State>> = Vec::new();
-        while let Some(first) = next {
-            let Scanned { state, views, lost: missing, next: after } =
-                views.scan(unit, build, (first, BUCKETS_PER_READ), true).await?;
+        for bucket in 0..views.buckets() {
+            let Scanned { state, views, is_lost } = views.scan(unit, build, bucket).await?;
             states.push(state);
-            lost += missing.len();
+            is_any_lost |= is_lost;
             for (key, stored) in &views {
                 let bytes = stored.to_bytes().unwrap_or_default();
                 (count, content) = (count + 1, content.wrapping_add(digest::view(key, &bytes)));
             }
-            next = after;
+        }
+        let mut walk = Some(Walk::default());
+        while let Some(from) = walk {
+            let found = views.find_losses(unit, build, from).await?;
+            is_any_lost |= !found.lost.is_empty();
+            walk = found.next;
         }
         let state = match states.first().copied().flatten() {
             Some(state) if states.iter().all(|it| *it == Some(state)) => state,
             _ => continue,
         };
-        let is_right = lost == 0 && (count, content) == (state.views, state.content);
+        let is_right = !is_any_lost && (count, content) == (state.views, state.content);
         return Ok(if is_right { Sum::Right } else { Sum::Wrong });
     }
     Ok(Sum::Unknown)

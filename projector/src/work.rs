@@ -8,7 +8,7 @@ mod look;
 
 use std::sync::Arc;
 
-use tally_read_model::{Applied, BuildId, Role, Started, State, Unit};
+use tally_read_model::{Applied, BuildId, Role, Started, State, Unit, Walk};
 
 use crate::Recorded;
 use crate::alarm::Alarm;
@@ -20,9 +20,6 @@ use crate::step::{Lost, Stepped, Stepper};
 use crate::stores::At;
 
 pub(crate) use look::log_is_as_seen;
-
-/// How many buckets of the index are looked through for losses at once.
-const BUCKETS_PER_SCRUB: u32 = 64;
 
 /// What chance and time say; the model says it instead.
 pub(crate) trait Surroundings: Send + Sync {
@@ -51,7 +48,7 @@ pub(crate) struct Work {
     lost: Lost,
     /// The furthest that the live build was seen, to notice when Redis goes back.
     furthest: Option<(BuildId, u64)>,
-    scrubbed_to: u32,
+    scrubbed: Walk,
     /// The next events for the build that catches up, and what they come after, read while the last batch was being applied.
     ahead: Option<(At, Vec<Arc<Recorded>>)>,
 }
@@ -91,7 +88,7 @@ impl Work {
             seen: None,
             lost: Lost::new(),
             furthest: None,
-            scrubbed_to: 0,
+            scrubbed: Walk::default(),
             ahead: None,
         }
     }
@@ -327,18 +324,25 @@ impl Work {
         Ok(())
     }
 
-    /// Looks through a part of the live build for what is lost; through all of it, one call after the other, again and again.
-    pub(crate) async fn scrub(&mut self, parts: usize) -> Result<(), Failure> {
+    /// Looks through a part of the live build for what is lost: through all of it, one call after the other, again and again; or at once, until
+    /// something is found.
+    pub(crate) async fn scrub(&mut self, at_once: bool) -> Result<(), Failure> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let (build, state) = seen.live;
         if state.version != self.stepper.fold.version() || seen.plan.paused {
             return Ok(());
         }
-        for _ in 0..parts {
-            let range = (self.scrubbed_to, BUCKETS_PER_SCRUB);
-            let scanned = self.stepper.views.scan(self.unit(), build, range, false).await?;
-            self.lost.extend(scanned.lost.into_iter().map(|name| (name, None)));
-            self.scrubbed_to = scanned.next.unwrap_or(0);
+        if at_once {
+            self.scrubbed = Walk::default();
+        }
+        loop {
+            let found = self.stepper.views.find_losses(self.unit(), build, self.scrubbed.clone()).await?;
+            self.lost.extend(found.lost.into_iter().map(|name| (name, None)));
+            let is_end = found.next.is_none();
+            self.scrubbed = found.next.unwrap_or_default();
+            if is_end || !at_once || !self.lost.is_empty() {
+                break;
+            }
         }
         if !self.lost.is_empty() {
             self.repair().await?;

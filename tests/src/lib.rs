@@ -35,4 +35,4 @@ pub use servers::Servers;
 pub use service::Service;
 pub use tally::{Tally, run_to_end};
 pub use venv::{Venv, clients_venv};
-pub use views::{Dump, dump};
+pub use views::{Dump, dump, evict};

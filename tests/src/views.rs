@@ -36,7 +36,7 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
             let build: Option<String> = redis.get(format!("{shard}{projection}:live")).await?;
             live.insert(projection.to_owned(), build.unwrap_or_default());
         }
-        let is_shown = rest == "checkpoint" || rest.starts_with("view:") || rest.starts_with("list:");
+        let is_shown = rest == "checkpoint" || rest.starts_with("views:") || rest.starts_with("list:");
         if live[projection] != build || !is_shown {
             continue;
         }
@@ -46,7 +46,13 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
                 let state: String = redis.get(&key).await?;
                 vec![state.split(' ').next().unwrap_or_default().as_bytes().to_vec()]
             }
-            "string" => vec![redis.get(&key).await?],
+            "hash" => {
+                let bucket: BTreeMap<String, Vec<u8>> = redis.hgetall(&key).await?;
+                let views =
+                    bucket.into_iter().filter_map(|(field, view)| Some((field.strip_prefix('v')?.to_owned(), view)));
+                dump.extend(views.map(|(view_key, view)| (format!("{projection}:view:{view_key}"), vec![view])));
+                continue;
+            }
             "zset" => redis.zrange(&key, 0, -1).await?,
             // Gone since it was listed.
             "none" => continue,
@@ -55,6 +61,23 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
         dump.insert(format!("{projection}:{rest}"), value);
     }
     Ok(dump)
+}
+
+/// Takes the part of a projection's live build away that holds a view, as an eviction would. Says how many keys that were.
+///
+/// # Panics
+/// When Redis is away.
+pub async fn evict(redis: &mut MultiplexedConnection, log: &str, projection: &str, view_key: &str) -> i64 {
+    let shard = format!("tally:{log}:{{{log}:r0}}:{projection}:");
+    let build: String = redis.get(format!("{shard}live")).await.expect("there is a live build");
+    let mut evicted = 0;
+    for bucket in keys(redis, &format!("{shard}{build}:views:")).await.expect("Redis can be read") {
+        if redis.hexists(&bucket, format!("v{view_key}")).await.expect("Redis can be read") {
+            let removed: i64 = redis.del(&bucket).await.expect("Redis can be written");
+            evicted += removed;
+        }
+    }
+    evicted
 }
 
 async fn keys(redis: &mut MultiplexedConnection, prefix: &str) -> redis::RedisResult<Vec<String>> {

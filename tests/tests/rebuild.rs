@@ -5,7 +5,7 @@ mod readers;
 use std::sync::Arc;
 
 use system_tests::client::{Date, NewOrder, ReadAfter, TallyClient};
-use system_tests::{Dump, Log, PATIENCE, Tally, dump, views_equal_fold};
+use system_tests::{Dump, Log, PATIENCE, Tally, dump, evict, views_equal_fold};
 
 use crate::crash::connect;
 use crate::load::Load;
@@ -84,9 +84,7 @@ async fn story_8_a_rebuild_mends_what_was_damaged() {
     something_of_everything(&tally).await;
     let before = dump_when_caught_up(&tally).await;
     let mut redis = tally.redis().await;
-    let key = format!("tally:{log}:{{{log}:r0}}:stock:1:view:LAMP", log = tally.log);
-    let deleted: i64 = redis::cmd("DEL").arg(&key).query_async(&mut redis).await.unwrap();
-    assert_eq!(deleted, 1, "{key}");
+    assert_eq!(evict(&mut redis, &tally.log, "stock", "LAMP").await, 1);
     assert_ne!(dump(&mut redis, &tally.log).await, before);
 
     let (status, output) = tally.rebuild("stock").await;

@@ -17,7 +17,7 @@ pub(crate) struct DataFolder {
     pub(crate) path: PathBuf,
     /// Why it is not in the project, if it isn't and nobody asked for that.
     pub(crate) moved: Option<&'static str>,
-    _lock: File,
+    lock: File,
 }
 
 impl DataFolder {
@@ -32,7 +32,7 @@ impl DataFolder {
         fs::create_dir_all(path.join("logs")).with_context(|| format!("can't make {}", path.display()))?;
         let path = path.canonicalize()?;
         let lock = lock(&path)?;
-        Ok(DataFolder { path, moved, _lock: lock })
+        Ok(DataFolder { path, moved, lock })
     }
 
     pub(crate) fn log(&self, name: &str) -> PathBuf {
@@ -46,6 +46,13 @@ impl DataFolder {
         file.and_then(|mut file| file.write_all(text.as_bytes()))
             .with_context(|| format!("can't write {}", path.display()))?;
         Ok(path)
+    }
+}
+
+impl Drop for DataFolder {
+    /// Closing the file is not enough: a process that is being started has it open, too, until it runs its own program.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tally_read_model::list_member;
 
 use super::*;
 use crate::projections::testing::*;
@@ -108,9 +109,9 @@ fn an_order_that_changes_its_status_changes_lists() {
     let mut stored = Stored::default();
     stored.fold(&*by_name("order_summaries"), &recorded(&history()));
     let members = |list: &str| stored.lists[list].iter().map(String::as_str).collect::<Vec<_>>();
-    assert_eq!(members("status/SHIPPED"), ["00000000000000000003:o1"]);
-    assert_eq!(members("status/CANCELLED"), ["00000000000000000005:o2"]);
-    assert_eq!(members("status/OPEN"), ["00000000000000000014:o3"]);
+    assert_eq!(members("status/SHIPPED"), [list_member(3, "o1")]);
+    assert_eq!(members("status/CANCELLED"), [list_member(5, "o2")]);
+    assert_eq!(members("status/OPEN"), [list_member(14, "o3")]);
 }
 
 #[test]

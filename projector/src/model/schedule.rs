@@ -110,7 +110,7 @@ async fn process(world: Arc<World>, conductor: Conductor, clock: Arc<Clock>, nam
                     Ok(Turn::Rest | Turn::Paused | Turn::OtherVersion | Turn::NotOwner) | Err(_) => break,
                 }
             }
-            let _ = work.scrub(1).await;
+            let _ = work.scrub(false).await;
             work.look_again();
             if unit.shard == 0 {
                 let _ = conductor.look_after().await;

@@ -6,7 +6,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tally_read_model::{
-    Applied, Batch, BuildId, Error, Look, Role, Scanned, Started, State, StoredView, Switched, Unit, shard_of,
+    Applied, Batch, BuildId, Error, Look, Losses, Role, Scanned, Started, State, StoredView, Switched, Unit, Walk,
+    shard_of,
 };
 use tonic::async_trait;
 
@@ -209,6 +210,10 @@ impl Views for World {
         SHARDS
     }
 
+    fn buckets(&self) -> u32 {
+        1
+    }
+
     async fn look(&self, unit: Unit) -> Result<Look, Error> {
         let look = self.at_redis(|inner| {
             let keys = inner.unit(unit);
@@ -350,18 +355,21 @@ impl Views for World {
         Ok(Applied::Done)
     }
 
-    async fn scan(&self, unit: Unit, build: BuildId, _: (u32, u32), views: bool) -> Result<Scanned, Error> {
+    async fn scan(&self, unit: Unit, build: BuildId, _: u32) -> Result<Scanned, Error> {
         let scanned = self.at_redis(|inner| {
             let keys = inner.build(unit, build).cloned().unwrap_or_default();
-            let lost = keys.index.iter().filter(|key| !keys.views.contains_key(*key));
-            Scanned {
-                state: keys.state,
-                lost: lost.map(|key| format!("v{key}")).collect(),
-                views: if views { keys.views.into_iter().collect() } else { Vec::new() },
-                next: None,
-            }
+            Scanned { state: keys.state, views: keys.views.into_iter().collect(), is_lost: false }
         });
         Ok(scanned.await)
+    }
+
+    async fn find_losses(&self, unit: Unit, build: BuildId, _: Walk) -> Result<Losses, Error> {
+        let losses = self.at_redis(|inner| {
+            let keys = inner.build(unit, build).cloned().unwrap_or_default();
+            let lost = keys.index.iter().filter(|key| !keys.views.contains_key(*key));
+            Losses { lost: lost.map(|key| format!("v{key}")).collect(), next: None }
+        });
+        Ok(losses.await)
     }
 
     async fn plan(&self, _: &'static str) -> Result<Option<String>, Error> {

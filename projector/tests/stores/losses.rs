@@ -1,7 +1,7 @@
 //! What can be lost is noticed, named and made again.
 
 use tally_api::projections::v1::*;
-use tally_read_model::{Error, Unit, projections};
+use tally_read_model::{Error, Unit, bucket_of_view, projections};
 
 use crate::support::{Fixture, Projector, eventually, fixture, sharded, with_servers};
 
@@ -42,7 +42,7 @@ async fn a_view_that_was_evicted_is_made_again_and_until_then_nobody_says_that_i
     let projector = f.projector(&[]).await;
     f.projected(f.head).await;
     let before = f.views().await;
-    let key = f.key(projections::STOCK, 0, "view:sku-0").await;
+    let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view("sku-0"))).await;
     redis::cmd("DEL").arg(key).exec_async(&mut f.redis().await).await.unwrap();
     assert_eq!(f.model.get(projections::STOCK, "sku-0").await, Err(Error::Lost));
     assert!(f.model.get(projections::STOCK, "sku-1").await.is_ok(), "the others are read as ever");
@@ -60,7 +60,7 @@ async fn an_event_about_a_view_that_was_evicted_finds_it_out() {
     f.projected(f.head).await;
     let mut redis = f.redis().await;
     for sku in 0..5 {
-        let key = f.key(projections::STOCK, 0, &format!("view:sku-{sku}")).await;
+        let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view(&format!("sku-{sku}")))).await;
         redis::cmd("DEL").arg(key).exec_async(&mut redis).await.unwrap();
     }
     f.append_random(60).await;
@@ -112,7 +112,7 @@ async fn a_key_that_was_overwritten_is_made_again() {
     f.projected(f.head).await;
     let mut redis = f.redis().await;
     for sku in 0..5 {
-        let key = f.key(projections::STOCK, 0, &format!("view:sku-{sku}")).await;
+        let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view(&format!("sku-{sku}")))).await;
         redis::cmd("DEL").arg(&key).exec_async(&mut redis).await.unwrap();
         redis::cmd("RPUSH").arg(key).arg("no view").exec_async(&mut redis).await.unwrap();
     }

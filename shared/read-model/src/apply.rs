@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use crate::keys::{bucket_of, indexed_list, indexed_view};
+use crate::keys::{bucket_of, list_field, view_field};
 use crate::{BuildId, Error, State, StoredView, Unit, Writer};
 
 /// What a batch of events made of one view.
@@ -109,9 +109,11 @@ impl Writer {
         };
         #[cfg(feature = "planted-faults")]
         planted.before().await?;
-        let of = |kind: Kind| views.iter().filter(move |change| kind_of(change) == kind);
+        let mut buckets: BTreeMap<u32, Bucket> = BTreeMap::new();
         let mut lists: BTreeMap<&str, Members<'_>> = BTreeMap::new();
         for change in views {
+            let field = view_field(&change.key);
+            buckets.entry(bucket_of(&field)).or_default().take(field, change);
             for (list, member) in &change.lists_removed {
                 lists.entry(list).or_default().removed.push(member);
             }
@@ -124,7 +126,6 @@ impl Writer {
             .key(keys.log_id(unit.shard))
             .key(keys.owner(unit, from.version))
             .key(keys.checkpoint(unit, build))
-            .key(keys.buckets(unit, build))
             .key(keys.parked(unit, build))
             .key(keys.digests(unit, build))
             .arg(self.log_id.to_string())
@@ -133,43 +134,28 @@ impl Writer {
             .arg(to.to_string())
             .arg(keys.bell(unit))
             .arg(to.position)
-            .arg(of(Kind::New).count())
-            .arg(of(Kind::Changed).count())
-            .arg(of(Kind::Gone).count())
+            .arg(keys.build(unit, build))
+            .arg(buckets.len())
             .arg(lists.len())
             .arg(batch.skipped.len())
             .arg(batch.parked.len())
             .arg(batch.digests.len());
-        let prefix = keys.views(unit, build);
-        script.arg(prefix.len());
-        let mut buckets = Vec::new();
-        for kind in [Kind::New, Kind::Changed, Kind::Gone] {
-            for change in of(kind) {
-                script.key(format!("{prefix}{}", change.key));
-                if kind != Kind::Changed {
-                    let name = indexed_view(&change.key);
-                    let bucket = bucket_of(&name);
-                    script.arg(name).arg(bucket);
-                    buckets.push(bucket);
-                }
-                if let Some(now) = change.now.to_bytes() {
-                    script.arg(now);
-                }
+        for (bucket, Bucket { new, changed, gone }) in buckets {
+            script.arg(bucket).arg(new.len()).arg(changed.len()).arg(gone.len());
+            for (field, value) in new.into_iter().chain(changed) {
+                script.arg(field).arg(value);
             }
-        }
-        for bucket in buckets {
-            script.key(keys.index(unit, build, bucket));
+            script.arg(gone);
         }
         for (list, Members { removed, added }) in lists {
-            let name = indexed_list(list);
-            let bucket = bucket_of(&name);
-            script.key(keys.list(unit, build, list)).key(keys.index(unit, build, bucket));
-            script.arg(name).arg(bucket).arg(removed.len()).arg(added.len()).arg(removed).arg(added);
+            let field = list_field(list);
+            script.key(keys.list(unit, build, list));
+            script.arg(bucket_of(&field)).arg(field);
+            script.arg(removed.len()).arg(added.len()).arg(removed).arg(added);
         }
-        for skipped in &batch.skipped {
-            let (kind, key) = skipped.name.split_at_checked(1).unwrap_or_default();
-            script.key(if kind == "v" { format!("{prefix}{key}") } else { keys.list(unit, build, key) });
-            script.arg(skipped.stored.as_ref().map_or_else(Vec::new, |stored| [b"=", stored.as_slice()].concat()));
+        for Skipped { name, stored } in &batch.skipped {
+            let stored = stored.as_ref().map_or_else(Vec::new, |stored| [b"=", stored.as_slice()].concat());
+            script.arg(bucket_of(name)).arg(name).arg(stored);
         }
         for change in &batch.parked {
             let record = change.record.as_ref().map_or_else(|| "-".to_owned(), |record| format!("+{record}"));
@@ -203,19 +189,21 @@ pub(crate) fn refusal(answer: &str) -> Error {
     }
 }
 
-/// What a batch does to a view.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    New,
-    Changed,
-    Gone,
+/// What a batch does to the views of a bucket: fields and what is stored in them.
+#[derive(Default)]
+struct Bucket {
+    new: Vec<(String, Vec<u8>)>,
+    changed: Vec<(String, Vec<u8>)>,
+    gone: Vec<String>,
 }
 
-fn kind_of(change: &ViewChange) -> Kind {
-    match change {
-        ViewChange { now: StoredView { view: None, parked: None }, .. } => Kind::Gone,
-        ViewChange { was_stored: true, .. } => Kind::Changed,
-        ViewChange { was_stored: false, .. } => Kind::New,
+impl Bucket {
+    fn take(&mut self, field: String, change: &ViewChange) {
+        match change.now.to_bytes() {
+            None => self.gone.push(field),
+            Some(now) if change.was_stored => self.changed.push((field, now)),
+            Some(now) => self.new.push((field, now)),
+        }
     }
 }
 

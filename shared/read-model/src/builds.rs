@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::{Script, cmd};
 
 use crate::apply::refusal;
-use crate::keys::INDEX_BUCKETS;
+use crate::keys::BUCKETS;
+use crate::scan::NAMES_PER_STEP;
 use crate::{BuildId, Error, State, Unit, Writer};
-
-/// How many buckets of a build Redis removes in one step; between two steps it serves others.
-const BUCKETS_PER_SWEEP: u32 = 64;
 
 /// What a build that is not the live one is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +143,8 @@ impl Writer {
         role: Option<Role>,
     ) -> Result<Started, Error> {
         let keys = self.keys();
+        let of_bucket = |bucket| [keys.bucket(unit, build, bucket), keys.names(unit, build, bucket)];
+        let buckets: Vec<String> = (0..BUCKETS).flat_map(of_bucket).collect();
         let answer: String = self
             .connection
             .once(
@@ -155,13 +155,12 @@ impl Writer {
                     .key(keys.roles(unit))
                     .key(keys.builds(unit))
                     .key(keys.checkpoint(unit, build))
-                    .key(keys.buckets(unit, build))
+                    .key(buckets)
                     .arg(self.log_id.to_string())
                     .arg(build.to_string())
                     .arg(state.to_string())
                     .arg(role.map_or("live", Role::name))
-                    .arg(live_before.map(|build| build.to_string()).unwrap_or_default())
-                    .arg(INDEX_BUCKETS - 1),
+                    .arg(live_before.map(|build| build.to_string()).unwrap_or_default()),
             )
             .await?;
         match answer.as_str() {
@@ -210,33 +209,37 @@ impl Writer {
 
     /// Takes a build's role away, if it is the one that has it. It is swept then.
     pub async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
-        self.connection.repeatable(redis::cmd("HDEL").arg(self.keys().roles(unit)).arg(role.name())).await
+        self.connection.repeatable(cmd("HDEL").arg(self.keys().roles(unit)).arg(role.name())).await
     }
 
     /// Removes a build's keys in small steps, which do not block Redis. One that is used is left alone.
     pub async fn sweep(&self, unit: Unit, build: BuildId) -> Result<(), Error> {
         let keys = self.keys();
-        for first in (0..INDEX_BUCKETS).step_by(BUCKETS_PER_SWEEP as usize) {
-            let last = (first + BUCKETS_PER_SWEEP - 1).min(INDEX_BUCKETS - 1);
-            let answer: String = self
-                .connection
-                .repeatable(
-                    SWEEP
-                        .prepare_invoke()
-                        .key(keys.live(unit))
-                        .key(keys.roles(unit))
-                        .key(keys.builds(unit))
-                        .arg(build.to_string())
-                        .arg(keys.build(unit, build))
-                        .arg(first)
-                        .arg(last)
-                        .arg(if last == INDEX_BUCKETS - 1 { "last" } else { "" }),
-                )
-                .await?;
-            if answer == "used" {
-                break;
+        for bucket in 0..BUCKETS {
+            let mut cursor = "0".to_owned();
+            loop {
+                let mut sweep = SWEEP.prepare_invoke();
+                sweep
+                    .key(keys.live(unit))
+                    .key(keys.roles(unit))
+                    .key(keys.builds(unit))
+                    .key(keys.checkpoint(unit, build))
+                    .key(keys.bucket(unit, build, bucket))
+                    .key(keys.names(unit, build, bucket))
+                    .arg(build.to_string())
+                    .arg(keys.lists(unit, build))
+                    .arg(cursor)
+                    .arg(NAMES_PER_STEP);
+                cursor = self.connection.repeatable(&mut sweep).await?;
+                match cursor.as_str() {
+                    "used" => return Ok(()),
+                    "0" => break,
+                    _ => {}
+                }
             }
         }
-        Ok(())
+        let rest = [keys.parked(unit, build), keys.digests(unit, build)];
+        let () = self.connection.repeatable(cmd("UNLINK").arg(&rest)).await?;
+        self.connection.repeatable(cmd("SREM").arg(keys.builds(unit)).arg(build.to_string())).await
     }
 }

@@ -8,8 +8,12 @@ use crate::{BuildId, Error, Unit};
 
 /// The longest name that a log may have.
 const LOG_NAME_LENGTH_MAX: usize = 31;
-/// Into how many hashes the names of a build's views and lists are divided: few enough names in each for Redis to keep it compact.
-pub(crate) const INDEX_BUCKETS: u32 = 8192;
+/// Goes up by one when the keys of a build are laid out in another way. Every projection's version rests on it, so that all views are made anew
+/// then, beside those that are there.
+pub const LAYOUT: u32 = 1;
+/// Into how many hashes a build's views are divided, and into as many others the names of its lists. The fewer there are, the more views of a batch go
+/// into one command; the more, the less Redis has to do in one step of a walk through all views.
+pub const BUCKETS: u32 = 64;
 
 /// Makes one log's keys.
 #[derive(Debug, Clone)]
@@ -93,24 +97,29 @@ impl Keys {
         format!("{}checkpoint", self.build(unit, build))
     }
 
-    /// What a build's views are under, followed by the view key.
+    /// What the buckets of a build's views are under, followed by the bucket's number: hashes, with two fields of their own (`start.lua`).
     pub(crate) fn views(&self, unit: Unit, build: BuildId) -> String {
-        format!("{}view:", self.build(unit, build))
+        format!("{}views:", self.build(unit, build))
+    }
+
+    /// One bucket of views.
+    pub(crate) fn bucket(&self, unit: Unit, build: BuildId, bucket: u32) -> String {
+        format!("{}{bucket}", self.views(unit, build))
+    }
+
+    /// One bucket of the names of lists, a hash as those of views.
+    pub(crate) fn names(&self, unit: Unit, build: BuildId, bucket: u32) -> String {
+        format!("{}lists:{bucket}", self.build(unit, build))
+    }
+
+    /// What a build's lists are under, followed by the list.
+    pub(crate) fn lists(&self, unit: Unit, build: BuildId) -> String {
+        format!("{}list:", self.build(unit, build))
     }
 
     /// One list of views, a sorted set.
     pub(crate) fn list(&self, unit: Unit, build: BuildId, list: &str) -> String {
-        format!("{}list:{list}", self.build(unit, build))
-    }
-
-    /// The names of views and lists of one bucket, a hash.
-    pub(crate) fn index(&self, unit: Unit, build: BuildId, bucket: u32) -> String {
-        format!("{}index:{bucket}", self.build(unit, build))
-    }
-
-    /// Which buckets of the index are not empty, a bitmap.
-    pub(crate) fn buckets(&self, unit: Unit, build: BuildId) -> String {
-        format!("{}buckets", self.build(unit, build))
+        format!("{}{list}", self.lists(unit, build))
     }
 
     /// The events that could not be folded, a hash by position.
@@ -172,18 +181,27 @@ impl Keys {
     }
 }
 
-/// The names that the index knows a view and a list by.
-pub(crate) fn indexed_view(view_key: &str) -> String {
+/// The field that every bucket has from the beginning: where it is not there, the bucket is lost.
+pub(crate) const PRESENT: &str = "";
+
+/// The field of a bucket that holds a view.
+pub(crate) fn view_field(view_key: &str) -> String {
     format!("v{view_key}")
 }
 
-pub(crate) fn indexed_list(list: &str) -> String {
+/// The field that says that there is a list.
+pub(crate) fn list_field(list: &str) -> String {
     format!("l{list}")
 }
 
-/// Which bucket of the index a name is in.
-pub(crate) fn bucket_of(indexed_name: &str) -> u32 {
-    crc32fast::hash(indexed_name.as_bytes()) % INDEX_BUCKETS
+/// Which bucket of a build a view is in.
+pub fn bucket_of_view(view_key: &str) -> u32 {
+    bucket_of(&view_field(view_key))
+}
+
+/// Which bucket a field is in.
+pub(crate) fn bucket_of(field: &str) -> u32 {
+    crc32fast::hash(field.as_bytes()) % BUCKETS
 }
 
 #[cfg(test)]
@@ -205,10 +223,10 @@ mod tests {
         assert_eq!(keys.owner(unit, 3), "tally:main:{main:r7}:order:owner:3");
         assert_eq!(keys.report(unit), "tally:main:{main:r7}:order:report");
         assert_eq!(keys.checkpoint(unit, build), "tally:main:{main:r7}:order:2.0000000a:checkpoint");
-        assert_eq!(keys.views(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:view:");
+        assert_eq!(keys.bucket(unit, BuildId::first(2), 5), "tally:main:{main:r7}:order:2:views:5");
+        assert_eq!(keys.names(unit, BuildId::first(2), 5), "tally:main:{main:r7}:order:2:lists:5");
+        assert_eq!((bucket_of(&view_field("a")), bucket_of(&list_field("a"))), (1, 26));
         assert_eq!(keys.list(unit, BuildId::first(2), "status/OPEN"), "tally:main:{main:r7}:order:2:list:status/OPEN");
-        assert_eq!(keys.index(unit, BuildId::first(2), 5), "tally:main:{main:r7}:order:2:index:5");
-        assert_eq!(keys.buckets(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:buckets");
         assert_eq!(keys.parked(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:parked");
         assert_eq!(keys.digests(unit, BuildId::first(2)), "tally:main:{main:r7}:order:2:digests");
         assert_eq!(keys.bell(unit), "tally:main:{main:r7}:order:bell");

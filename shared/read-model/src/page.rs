@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use redis::Script;
 
-use crate::keys::{bucket_of, indexed_list};
+use crate::keys::{bucket_of, bucket_of_view, list_field};
 use crate::read::{AsOf, BUILD_CHANGES_MAX, build_keeps_changing};
 use crate::{Error, ReadModel, State, StoredView, Unit};
 
@@ -15,6 +15,10 @@ use crate::{Error, ReadModel, State, StoredView, Unit};
 pub const PAGE_ENTRIES_MAX: usize = 1000;
 /// How many digits a list member's position has: as many as the largest has, so that they sort as the numbers do.
 const POSITION_DIGITS: usize = 20;
+/// How many digits the number of its view's bucket has.
+const BUCKET_DIGITS: usize = 3;
+/// Where they begin in a member, from 1.
+const BUCKET_AT: usize = POSITION_DIGITS + ":".len() + 1;
 /// How often a page begins anew because the shards were of different generations. A promotion switches them within milliseconds.
 const GENERATIONS_MIXED_MAX: usize = 50;
 /// How long it waits then.
@@ -38,9 +42,10 @@ pub struct Page {
 /// A list's member and its view.
 pub type PageEntry = (String, Bytes);
 
-/// The list member for a view that was created by the event at this position. Lists are in the order of these.
+/// The list member for a view that was created by the event at this position. Lists are in the order of these. It says in which bucket the view is.
 pub fn list_member(position: u64, view_key: &str) -> String {
-    format!("{position:0width$}:{view_key}", width = POSITION_DIGITS)
+    let bucket = bucket_of_view(view_key);
+    format!("{position:0POSITION_DIGITS$}:{bucket:0BUCKET_DIGITS$}:{view_key}")
 }
 
 /// As [`list_member`], for lists that are read the oldest first: the later an event, the earlier its member sorts, and pages go backwards.
@@ -83,7 +88,7 @@ impl ReadModel {
 
     async fn part(&self, unit: Unit, list: &str, after: Option<&str>, limit: usize) -> Result<Part, Error> {
         let keys = &self.0.keys;
-        let name = indexed_list(list);
+        let field = list_field(list);
         for _ in 0..BUILD_CHANGES_MAX {
             let seen = self.seen(unit);
             let build = seen.build;
@@ -95,15 +100,14 @@ impl ReadModel {
                         .key(keys.live(unit))
                         .key(keys.checkpoint(unit, build))
                         .key(keys.list(unit, build, list))
-                        .key(keys.buckets(unit, build))
-                        .key(keys.index(unit, build, bucket_of(&name)))
+                        .key(keys.names(unit, build, bucket_of(&field)))
                         .arg(build.to_string())
                         .arg(keys.views(unit, build))
                         .arg(after.map_or_else(|| "+".to_owned(), |member| format!("({member}")))
                         .arg(limit)
-                        .arg(POSITION_DIGITS + ":".len())
-                        .arg(&name)
-                        .arg(bucket_of(&name)),
+                        .arg(BUCKET_AT)
+                        .arg(BUCKET_AT + BUCKET_DIGITS + ":".len())
+                        .arg(&field),
                 )
                 .await?;
             let Some(AsOf { state, may_be_stale }) = self.as_of(unit, seen, live, state)? else { continue };
@@ -133,5 +137,16 @@ impl ReadModel {
         parked.extend(entries.iter().filter_map(|(_, stored)| stored.parked));
         let entries = entries.into_iter().filter_map(|(member, stored)| Some((member, stored.view?))).collect();
         Page { position, shard, may_be_stale, parked: parked.into_iter().min(), entries }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_of_a_list_are_a_stored_format() {
+        assert_eq!(list_member(7, "a"), "00000000000000000007:001:a");
+        assert_eq!(list_member_oldest_first(7, "a:b"), format!("{}:{:03}:a:b", u64::MAX - 7, bucket_of_view("a:b")));
     }
 }

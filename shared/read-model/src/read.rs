@@ -1,13 +1,13 @@
 //! Reading views. A view is read together with the state that it holds as of, in one step, from the live build.
 
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use redis::{Script, cmd};
+use redis::cmd;
 
-use crate::keys::{bucket_of, indexed_view};
+use crate::fetch::{Fetched, fetch};
 use crate::{BuildId, Error, ReadModel, State, StoredView, Unit};
 
 /// How often a read begins anew because another build became the live one under it. That happens once in a rebuild.
@@ -52,7 +52,8 @@ pub(crate) struct AsOf {
     pub(crate) may_be_stale: bool,
 }
 
-static MISSING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("missing.lua")));
+/// Views as they are stored.
+type Views = Vec<Result<Option<Bytes>, Error>>;
 
 impl ReadModel {
     /// Reads where a unit stands; [`Error::NotBuilt`] where it has no views.
@@ -73,48 +74,10 @@ impl ReadModel {
         Err(build_keeps_changing())
     }
 
-    /// Reads one view.
+    /// Reads one view; [`Error::Lost`] where Redis has lost it.
     pub async fn get(&self, projection: &'static str, key: &str) -> Result<Found, Error> {
-        let keys = &self.0.keys;
-        let unit = self.unit_of(projection, key);
-        for _ in 0..BUILD_CHANGES_MAX {
-            let seen = self.seen(unit);
-            let build = seen.build;
-            let view = keys.views(unit, build) + key;
-            let (live, state, value): (Option<String>, Option<String>, Option<Bytes>) = self
-                .0
-                .connection
-                .repeatable(cmd("MGET").arg(keys.live(unit)).arg(keys.checkpoint(unit, build)).arg(&view))
-                .await?;
-            let Some(as_of) = self.as_of(unit, seen, live, state)? else { continue };
-            if value.is_some() {
-                return found(&as_of, value);
-            }
-            // There is none, or it is lost: that takes a second look, which nearly no read needs.
-            let name = indexed_view(key);
-            let (live, state, value, verdict): (Option<String>, Option<String>, Option<Bytes>, String) = self
-                .0
-                .connection
-                .repeatable(
-                    MISSING
-                        .prepare_invoke()
-                        .key(keys.live(unit))
-                        .key(keys.checkpoint(unit, build))
-                        .key(&view)
-                        .key(keys.buckets(unit, build))
-                        .key(keys.index(unit, build, bucket_of(&name)))
-                        .arg(build.to_string())
-                        .arg(&name)
-                        .arg(bucket_of(&name)),
-                )
-                .await?;
-            let Some(as_of) = self.as_of(unit, seen, live, state)? else { continue };
-            if verdict == "lost" {
-                return Err(Error::Lost);
-            }
-            return found(&as_of, value);
-        }
-        Err(build_keeps_changing())
+        let (as_of, mut views) = self.try_get_many_of(self.unit_of(projection, key), &[key]).await?;
+        views.pop().unwrap_or(Err(Error::Lost)).and_then(|view| found(&as_of, view))
     }
 
     /// As many calls of [`ReadModel::get`], with one command for each shard; in the order of the keys.
@@ -134,38 +97,23 @@ impl ReadModel {
     }
 
     async fn get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Vec<Result<Found, Error>> {
-        let (as_of, values) = match self.try_get_many_of(unit, view_keys).await {
-            Ok(read) => read,
-            Err(error) => return view_keys.iter().map(|_| Err(error.clone())).collect(),
-        };
-        // Of those that are not there each takes a second look: there is none, or it is lost.
-        let found = view_keys.iter().zip(values).map(|(key, value)| async move {
-            match value {
-                Some(value) => found(&as_of, Some(value)),
-                None => self.get(unit.projection, key).await,
-            }
-        });
-        join_all(found).await
+        match self.try_get_many_of(unit, view_keys).await {
+            Ok((as_of, views)) => views.into_iter().map(|view| found(&as_of, view?)).collect(),
+            Err(error) => view_keys.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 
-    async fn try_get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Result<(AsOf, Vec<Option<Bytes>>), Error> {
+    async fn try_get_many_of(&self, unit: Unit, view_keys: &[&str]) -> Result<(AsOf, Views), Error> {
         let keys = &self.0.keys;
         for _ in 0..BUILD_CHANGES_MAX {
             let seen = self.seen(unit);
             let build = seen.build;
-            let prefix = keys.views(unit, build);
-            let mut command = cmd("MGET");
-            command.arg(keys.live(unit)).arg(keys.checkpoint(unit, build));
-            let mut view = prefix.clone();
-            for key in view_keys {
-                view.truncate(prefix.len());
-                view.push_str(key);
-                command.arg(&view);
-            }
-            let mut values = self.0.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?.into_iter();
-            let (live, state) = (text(values.next().flatten())?, text(values.next().flatten())?);
+            let texts = [keys.live(unit), keys.checkpoint(unit, build)];
+            let Fetched { texts, views } = fetch(&self.0.connection, keys, &texts, (unit, build), view_keys).await?;
+            let mut texts = texts.into_iter();
+            let (live, state) = (texts.next().flatten(), texts.next().flatten());
             if let Some(as_of) = self.as_of(unit, seen, live, state)? {
-                return Ok((as_of, values.collect()));
+                return Ok((as_of, views));
             }
         }
         Err(build_keeps_changing())
@@ -218,8 +166,4 @@ fn found(AsOf { state, may_be_stale }: &AsOf, value: Option<Bytes>) -> Result<Fo
 
 pub(crate) fn build_keeps_changing() -> Error {
     Error::Unavailable("the live views keep changing".to_owned())
-}
-
-fn text(stored: Option<Bytes>) -> Result<Option<String>, Error> {
-    stored.map(|bytes| String::from_utf8(bytes.into()).map_err(|_| Error::Corrupt("a text that is none"))).transpose()
 }

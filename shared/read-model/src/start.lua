@@ -1,8 +1,15 @@
 #!lua
 -- Begins a new, empty build. Everything is checked before the first write.
 --
--- KEYS: log id, live build, roles, builds, state of the new build, bitmap of its index's buckets
--- ARGV: log id, new build, its state, its role ('live' or another), the live build before ('' for none), the last bucket's number
+-- All buckets are there from the beginning, each with two fields of its own, so that one that is missing is lost and not empty. The first says that
+-- the bucket is there. The second is longer than what Redis keeps as a list that it searches from the front (hash-max-listpack-value, 64
+-- by default): a bucket soon has thousands of fields.
+--
+-- KEYS: log id, live build, roles, builds, state of the new build, its buckets
+-- ARGV: log id, new build, its state, its role ('live' or another), the live build before ('' for none)
+
+local FIRST_BUCKET = 6
+local LONG = string.rep('-', 65)
 
 local log = redis.call('GET', KEYS[1])
 if log and log ~= ARGV[1] then
@@ -11,7 +18,7 @@ end
 if (redis.call('GET', KEYS[2]) or '') ~= ARGV[5] then
   return 'moved'
 end
-if redis.call('EXISTS', KEYS[5], KEYS[6]) ~= 0 or redis.call('SISMEMBER', KEYS[4], ARGV[2]) == 1 then
+if redis.call('EXISTS', unpack(KEYS, FIRST_BUCKET - 1)) ~= 0 or redis.call('SISMEMBER', KEYS[4], ARGV[2]) == 1 then
   return 'taken'
 end
 for _, expected in ipairs({{KEYS[3], 'hash'}, {KEYS[4], 'set'}}) do
@@ -20,7 +27,7 @@ for _, expected in ipairs({{KEYS[3], 'hash'}, {KEYS[4], 'set'}}) do
     return 'corrupt'
   end
 end
-for _, command in ipairs({{'SET', KEYS[2], ''}, {'SADD', KEYS[4], ''}, {'HSET', KEYS[3], '', ''}, {'SETBIT', KEYS[6], '0', '0'}}) do
+for _, command in ipairs({{'SET', KEYS[2], ''}, {'SADD', KEYS[4], ''}, {'HSET', KEYS[3], '', ''}}) do
   if not redis.acl_check_cmd(unpack(command)) then
     return 'forbidden'
   end
@@ -30,8 +37,10 @@ if not log then
   redis.call('SET', KEYS[1], ARGV[1])
 end
 redis.call('SADD', KEYS[4], ARGV[2])
+for i = FIRST_BUCKET, #KEYS do
+  redis.call('HSET', KEYS[i], '', '', LONG, '')
+end
 redis.call('SET', KEYS[5], ARGV[3])
-redis.call('SETBIT', KEYS[6], ARGV[6], 0)
 if ARGV[4] == 'live' then
   redis.call('SET', KEYS[2], ARGV[2])
 else

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use futures::future::try_join_all;
 use redis::{Script, cmd};
 use uuid::Uuid;
 
 use crate::connection::Connection;
+use crate::fetch::{Fetched, fetch};
 use crate::keys::Keys;
 use crate::{BuildId, Error, ReadModel, State, StoredView, Unit};
 
@@ -79,23 +79,20 @@ impl Writer {
         as_of: &State,
         keys: &[String],
     ) -> Result<Option<Vec<StoredView>>, Error> {
-        let (checkpoint, prefix) = (self.keys().checkpoint(unit, build), self.keys().views(unit, build));
-        let mut views = Vec::with_capacity(keys.len());
+        let (checkpoint, as_of) = ([self.keys().checkpoint(unit, build)], as_of.to_string());
+        let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(VIEWS_PER_LOAD_MAX) {
-            let mut command = cmd("MGET");
-            command.arg(&checkpoint);
-            for key in keys {
-                command.arg(format!("{prefix}{key}"));
-            }
-            let mut found = self.connection.repeatable::<Vec<Option<Bytes>>>(&mut command).await?.into_iter();
-            if found.next().flatten().is_none_or(|state| state != as_of.to_string()) {
+            let Fetched { texts, views } =
+                fetch(&self.connection, self.keys(), &checkpoint, (unit, build), keys).await?;
+            if texts.first().is_none_or(|state| state.as_ref() != Some(&as_of)) {
                 return Ok(None);
             }
-            for stored in found {
-                views.push(StoredView::from_bytes(stored)?);
+            for view in views {
+                // Of what is lost apply says so.
+                loaded.push(StoredView::from_bytes(view.unwrap_or_default())?);
             }
         }
-        Ok(Some(views))
+        Ok(Some(loaded))
     }
 
     pub(crate) fn keys(&self) -> &Keys {

@@ -151,7 +151,7 @@ async fn a_server_that_is_started_with_the_users_knows_them_and_nobody_else() {
 async fn each_user_may_do_nothing_more() {
     let redis = Redis::temporary().await.unwrap();
     make_users(&redis, of_tests(), "main").await;
-    let view = "tally:main:{main:r0}:order:1:view:x";
+    let view = "tally:main:{main:r0}:order:1:views:1";
     let script = "return redis.call('SET', KEYS[1], '1')";
     let everywhere = [
         "FLUSHALL",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use system_tests::client::{ReadAfter, RustClient, TallyClient};
-use system_tests::{Samples, Tally, eventually};
+use system_tests::{Samples, Tally, eventually, evict};
 use tally_api::allocation::v1::WatchStockRequest;
 use tally_api::allocation::v1::allocation_query_service_client::AllocationQueryServiceClient;
 use tally_api::events::v1::SubscribeRequest;
@@ -159,9 +159,7 @@ async fn parked_events_losses_and_generations_are_counted() {
 
     // A view is lost: who reads it finds that out.
     let mut redis = tally.redis().await;
-    let view = format!("tally:{0}:{{{0}:r0}}:stock:1:view:VASE", tally.log);
-    let removed: i64 = redis::cmd("DEL").arg(&view).query_async(&mut redis).await.unwrap();
-    assert_eq!(removed, 1);
+    assert_eq!(evict(&mut redis, &tally.log, "stock", "VASE").await, 1);
     client.get_stock("VASE", &ReadAfter::nothing()).await.unwrap_err();
     becomes("losses_total", &["kind=\"views_missing\""], 1.0).await;
     assert_eq!(of_stock("losses_total", &["kind=\"emptied\""]).await, Some(0.0));

@@ -1,4 +1,6 @@
 use super::*;
+use tally_read_model::list_member;
+
 use crate::projections::testing::*;
 
 fn given(events: &[Given]) -> Result<Option<ListedOrder>, Unfoldable> {
@@ -66,7 +68,7 @@ fn a_reader_of_the_summary_reads_the_stored_view_and_nothing_more() {
 
 #[test]
 fn an_order_is_in_its_customers_list_and_in_those_of_its_status() {
-    let member = "00000000000000000007:o1".to_owned();
+    let member = list_member(7, "o1");
     assert_eq!(
         lists_after(&[created("o1", "c/1", &[("sku", 1)]).at(7)]),
         [
@@ -80,7 +82,7 @@ fn an_order_is_in_its_customers_list_and_in_those_of_its_status() {
 #[test]
 fn a_closed_order_stays_where_it_was_and_changes_the_lists_of_its_status() {
     for (event, status) in [(cancelled("o1"), "CANCELLED"), (order_shipped("o1"), "SHIPPED")] {
-        let member = "00000000000000000007:o1".to_owned();
+        let member = list_member(7, "o1");
         assert_eq!(
             lists_after(&[created("o1", "c1", &[("sku", 1)]).at(7), event.at(9)]),
             [

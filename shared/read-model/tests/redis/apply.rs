@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use redis::cmd;
 use tally_read_model::{
-    Applied, Batch, DigestChange, Error, ParkedChange, Skipped, State, StoredView, ViewChange, list_member,
+    Applied, Batch, DigestChange, Error, ParkedChange, Skipped, State, StoredView, ViewChange, bucket_of_view,
+    list_member,
 };
 use tally_servers::Redis;
 use uuid::Uuid;
@@ -114,7 +115,7 @@ async fn what_is_left_out_as_lost_or_said_to_be_new_must_not_be_there() {
     }
     assert_eq!(f.model.get("p", "a").await.unwrap().position, 1);
     assert_eq!(without("va", Some(b"\x001")).await, Applied::Done);
-    cmd("DEL").arg(f.key("p:1:view:a")).exec_async(&mut f.raw.clone()).await.unwrap();
+    f.lose("a").await;
     let skipped = Skipped { name: "va".to_owned(), stored: None };
     let batch = Batch { skipped: vec![skipped], ..Batch::default() };
     assert_eq!(f.writer.apply(P, FIRST, None, (&at(2), &at(3)), &batch).await.unwrap(), Applied::Done);
@@ -215,10 +216,10 @@ async fn only_the_owner_of_a_unit_applies() {
 }
 
 #[tokio::test]
-async fn a_view_that_was_evicted_is_noticed_by_whoever_reads_or_writes_it() {
+async fn a_bucket_of_views_that_was_evicted_is_noticed_by_whoever_reads_or_writes_one_of_them() {
     let mut f = fixture().await.begun().await;
     f.apply(START, 1, &[listed("a", "1", "l", 1), view("b", "1")]).await.unwrap();
-    cmd("DEL").arg(f.key("p:1:view:a")).exec_async(&mut f.raw).await.unwrap();
+    f.lose("a").await;
 
     assert_eq!(f.model.get("p", "a").await, Err(Error::Lost));
     assert_eq!(f.model.page("p", "l", None, 9).await, Err(Error::Lost));
@@ -229,6 +230,21 @@ async fn a_view_that_was_evicted_is_noticed_by_whoever_reads_or_writes_it() {
     assert_eq!(f.everything().await, before);
     assert_eq!(f.model.get("p", "b").await.unwrap().value.unwrap(), "1", "the others are read as ever");
     assert_eq!(f.model.get("p", "c").await.unwrap().value, None, "and what was never there is not lost");
+    let beside = (0..).map(|n| format!("n{n}")).find(|key| bucket_of_view(key) == bucket_of_view("a")).unwrap();
+    assert_eq!(f.model.get("p", &beside).await, Err(Error::Lost), "but nobody knows what else was in the bucket");
+    let applied = f.apply(at(1), 2, &[view(&beside, "1")]).await;
+    assert_eq!(applied, Ok(Applied::Lost(vec![format!("v{beside}")])));
+}
+
+#[tokio::test]
+async fn a_view_that_was_removed_by_itself_is_noticed_by_whoever_writes_it() {
+    let mut f = fixture().await.begun().await;
+    f.apply(START, 1, &[view("a", "1")]).await.unwrap();
+    let bucket = f.key(&format!("p:1:views:{}", bucket_of_view("a")));
+    cmd("HDEL").arg(bucket).arg("va").exec_async(&mut f.raw).await.unwrap();
+    for change in [again("a", "2"), gone("a")] {
+        assert_eq!(f.apply(at(1), 2, &[change]).await, Ok(Applied::Lost(vec!["va".into()])));
+    }
 }
 
 #[tokio::test]
@@ -237,14 +253,13 @@ async fn all_that_is_lost_is_told_at_once_and_nothing_of_the_batch_is_written() 
     let batch = [listed("a", "1", "l", 1), view("b", "1"), view("c", "1"), view("d", "1")];
     f.apply(START, 1, &batch).await.unwrap();
     for key in ["a", "b", "d"] {
-        cmd("DEL").arg(f.key(&format!("p:1:view:{key}"))).exec_async(&mut f.raw).await.unwrap();
+        f.lose(key).await;
     }
     let before = f.everything().await;
     let lost = async |batch: &[ViewChange]| match f.apply(at(1), 2, batch).await {
         Ok(Applied::Lost(names)) => names.into_iter().collect::<BTreeSet<_>>(),
         other => panic!("{other:?}"),
     };
-    // What is said to be new is found last, when the names of others were taken already.
     let new = [listed("e", "1", "m", 2), view("d", "2"), view("f", "1")];
     assert_eq!(lost(&new).await, BTreeSet::from(["vd".into()]));
     let all = [&new[..], &[again("a", "2"), again("c", "2"), gone("b")]].concat();
@@ -255,34 +270,39 @@ async fn all_that_is_lost_is_told_at_once_and_nothing_of_the_batch_is_written() 
 }
 
 #[tokio::test]
-async fn what_was_there_is_lost_and_not_new_where_its_part_of_the_index_is_gone_too() {
+async fn a_list_that_is_gone_is_lost_and_not_new_also_where_the_bucket_that_names_it_is_gone_too() {
     for written in [listed("a", "1", "l", 1), listed("b", "1", "l", 1)] {
         let mut f = fixture().await.begun().await;
         f.apply(START, 1, &[written]).await.unwrap();
-        for pattern in ["p:1:list:*", "p:1:view:*", "p:1:index:*"] {
-            let keys: Vec<String> = cmd("KEYS").arg(f.key(pattern)).query_async(&mut f.raw).await.unwrap();
-            cmd("DEL").arg(keys).exec_async(&mut f.raw).await.unwrap();
+        let buckets: Vec<String> = cmd("KEYS").arg(f.key("p:1:lists:*")).query_async(&mut f.raw).await.unwrap();
+        let naming = async |bucket: &String| {
+            cmd("HEXISTS").arg(bucket).arg("ll").query_async::<bool>(&mut f.raw.clone()).await.unwrap()
+        };
+        for also in [false, true] {
+            let mut keys = vec![f.key("p:1:list:l")];
+            for bucket in &buckets {
+                if also && naming(bucket).await {
+                    keys.push(bucket.clone());
+                }
+            }
+            assert_eq!(keys.len(), 1 + usize::from(also));
+            cmd("DEL").arg(keys).exec_async(&mut f.raw.clone()).await.unwrap();
+            let applied = f.apply(at(1), 2, &[listed("c", "2", "l", 1)]).await.unwrap();
+            assert_eq!(applied, Applied::Lost(vec!["ll".into()]));
+            assert_eq!(f.model.page("p", "l", None, 9).await, Err(Error::Lost));
         }
-        let applied = f.apply(at(1), 2, &[listed("a", "2", "l", 1), view("c", "1")]).await.unwrap();
-        let Applied::Lost(names) = applied else { panic!("{applied:?}") };
-        assert!(names.contains(&"ll".to_owned()) && !names.contains(&"vc".to_owned()), "{names:?}");
-        assert_eq!(names.contains(&"va".to_owned()), f.model.get("p", "a").await == Err(Error::Lost));
     }
 }
 
 #[tokio::test]
-async fn a_list_or_a_part_of_the_index_that_was_evicted_is_noticed() {
-    for (pattern, name) in [("p:1:list:l", "ll"), ("p:1:index:*", "index"), ("p:1:buckets", "buckets")] {
+async fn a_list_or_a_bucket_that_was_evicted_is_found_by_who_walks_through_all() {
+    for (key, name) in [("p:1:list:l", "ll"), ("p:1:views:0", "bucket"), ("p:1:lists:63", "bucket")] {
         let mut f = fixture().await.begun().await;
         f.apply(START, 1, &[listed("a", "1", "l", 1)]).await.unwrap();
-        let keys: Vec<String> = cmd("KEYS").arg(f.key(pattern)).query_async(&mut f.raw).await.unwrap();
-        cmd("DEL").arg(keys).exec_async(&mut f.raw).await.unwrap();
-        let scanned = f.writer.scan(P, FIRST, (0, 8192), false).await.unwrap();
-        assert!(scanned.lost.iter().any(|lost| lost == name), "{pattern}: {:?}", scanned.lost);
-        if pattern != "p:1:index:*" {
-            let page = f.model.page("p", "l", None, 9).await;
-            assert!(page == Err(Error::Lost) || page.is_ok_and(|page| page.entries.len() == 1), "{pattern}");
-        }
+        assert_eq!(f.lost().await, BTreeSet::new());
+        cmd("DEL").arg(f.key(key)).exec_async(&mut f.raw).await.unwrap();
+        assert_eq!(f.lost().await, BTreeSet::from([name.to_owned()]));
+        assert_eq!(f.writer.scan(P, FIRST, 0).await.unwrap().is_lost, key == "p:1:views:0");
     }
 }
 

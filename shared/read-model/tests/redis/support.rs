@@ -1,10 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, cmd};
 use tally_read_model::{
-    Applied, Batch, BuildId, Error, Options, ReadModel, Role, State, StoredView, Unit, ViewChange, Writer, list_member,
+    Applied, Batch, BuildId, Error, Options, ReadModel, Role, State, StoredView, Unit, ViewChange, Walk, Writer,
+    bucket_of_view, list_member,
 };
 use tally_servers::{Redis, test_redis, unique_log_name};
 use uuid::Uuid;
@@ -103,6 +104,23 @@ impl Fixture {
             all.insert(key, dump);
         }
         all
+    }
+
+    /// Loses the bucket of a view of the first build of `p`.
+    pub(crate) async fn lose(&self, view_key: &str) {
+        let bucket = self.key(&format!("p:1:views:{}", bucket_of_view(view_key)));
+        cmd("DEL").arg(bucket).exec_async(&mut self.raw.clone()).await.unwrap();
+    }
+
+    /// What a walk through the first build of `p` finds to be lost.
+    pub(crate) async fn lost(&self) -> BTreeSet<String> {
+        let (mut lost, mut next) = (BTreeSet::new(), Some(Walk::default()));
+        while let Some(from) = next {
+            let found = self.writer.find_losses(P, FIRST, from).await.unwrap();
+            lost.extend(found.lost);
+            next = found.next;
+        }
+        lost
     }
 
     pub(crate) async fn raw_set(&mut self, rest: &str, value: &str) {
