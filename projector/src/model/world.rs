@@ -367,7 +367,8 @@ impl Views for World {
         let losses = self.at_redis(|inner| {
             let keys = inner.build(unit, build).cloned().unwrap_or_default();
             let lost = keys.index.iter().filter(|key| !keys.views.contains_key(*key));
-            Losses { lost: lost.map(|key| format!("v{key}")).collect(), next: None }
+            let lost = lost.map(|key| format!("v{key}")).collect();
+            Losses { state: keys.state, views: keys.views.len() as u64, lost, next: None }
         });
         Ok(losses.await)
     }

@@ -53,6 +53,19 @@ async fn a_view_that_was_evicted_is_made_again_and_until_then_nobody_says_that_i
 }
 
 #[tokio::test]
+async fn a_view_that_somebody_removed_is_made_again_though_nobody_reads_it() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let before = f.views().await;
+    let bucket = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view("sku-0"))).await;
+    redis::cmd("HDEL").arg(bucket).arg("vsku-0").exec_async(&mut f.redis().await).await.unwrap();
+    noticed(&projector, "stock", "views_missing").await;
+    mended(&f, &before).await;
+}
+
+#[tokio::test]
 async fn an_event_about_a_view_that_was_evicted_finds_it_out() {
     let mut f = fixture().await;
     f.append_random(100).await;

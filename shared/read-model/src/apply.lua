@@ -4,7 +4,7 @@
 -- Redis rolls nothing back: what a script wrote before it failed stays. So everything that can fail is checked before the first write:
 --   - the log, the owner and the build's state, against what the batch rests on. As strings: a Lua number is a double and holds no position
 --     above 2^53;
---   - that nothing is lost: each bucket must be there (`start.lua`), and what is said to be there must be in it;
+--   - that nothing is lost: each bucket of views must be there (`start.lua`), and what is said to be there must be in it, and so must each list that has a name;
 --   - that Redis did not go back meanwhile: what is said to be new must not be there, what is left out as lost must still be;
 --   - the type of every key that is written;
 --   - the permission for every command that writes;
@@ -77,6 +77,10 @@ each_bucket(function(bucket)
   names[#names + 1] = bucket
 end)
 local is_any_lost = buckets > 0 and redis.call('EXISTS', unpack(names)) < buckets
+-- What a command said that failed: of another type is the key for good, anything else may pass.
+local function failure(answer)
+  return string.find(answer.err, 'WRONGTYPE', 1, true) and {'corrupt'} or answer
+end
 local first_list, refused = each_bucket(function(bucket, first, new, changed, gone)
   local is_lost = is_any_lost and redis.call('EXISTS', bucket) == 0
   local field, step = first, 2
@@ -86,9 +90,9 @@ local first_list, refused = each_bucket(function(bucket, first, new, changed, go
     end
     local known = is_lost and 0 or redis.pcall('HEXISTS', bucket, ARGV[field])
     if type(known) == 'table' then
-      return 'corrupt'
+      return failure(known)
     elseif i <= new and known == 1 then
-      return 'moved'
+      return {'moved'}
     elseif is_lost or (i > new and known == 0) then
       lost[#lost + 1] = ARGV[field]
     end
@@ -96,21 +100,21 @@ local first_list, refused = each_bucket(function(bucket, first, new, changed, go
   end
 end)
 if refused then
-  return {refused}
+  return refused
 end
 local is_new = {}
 local first_skipped
 first_skipped, refused = each_list(first_list, function(list, bucket, field, _, removed)
   local size = redis.pcall('ZCARD', list)
   if type(size) == 'table' then
-    return 'corrupt'
+    return failure(size)
   end
   if size > 0 and removed == 0 then
     return
   end
   local known = redis.pcall('HEXISTS', bucket, field)
   if type(known) == 'table' then
-    return 'corrupt'
+    return failure(known)
   end
   if size == 0 and (removed > 0 or known == 1 or redis.call('EXISTS', bucket) == 0) then
     lost[#lost + 1] = field
@@ -118,7 +122,7 @@ first_skipped, refused = each_list(first_list, function(list, bucket, field, _, 
   is_new[list] = size == 0
 end)
 if refused then
-  return {refused}
+  return refused
 end
 local at = first_skipped
 for _ = 1, skipped do
@@ -130,7 +134,7 @@ for _ = 1, skipped do
     found = redis.call('EXISTS', LIST .. string.sub(field, 2)) == 1
   end
   if type(found) == 'table' then
-    return {'corrupt'}
+    return failure(found)
   end
   if (stored == '' and found) or (stored ~= '' and found ~= string.sub(stored, 2)) then
     return {'moved'}

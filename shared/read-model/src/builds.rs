@@ -8,7 +8,7 @@ use redis::{Script, cmd};
 
 use crate::apply::refusal;
 use crate::keys::BUCKETS;
-use crate::scan::NAMES_PER_STEP;
+use crate::scan::KEYS_PER_STEP;
 use crate::{BuildId, Error, State, Unit, Writer};
 
 /// What a build that is not the live one is for.
@@ -215,31 +215,22 @@ impl Writer {
     /// Removes a build's keys in small steps, which do not block Redis. One that is used is left alone.
     pub async fn sweep(&self, unit: Unit, build: BuildId) -> Result<(), Error> {
         let keys = self.keys();
-        for bucket in 0..BUCKETS {
-            let mut cursor = "0".to_owned();
-            loop {
-                let mut sweep = SWEEP.prepare_invoke();
-                sweep
-                    .key(keys.live(unit))
-                    .key(keys.roles(unit))
-                    .key(keys.builds(unit))
-                    .key(keys.checkpoint(unit, build))
-                    .key(keys.bucket(unit, build, bucket))
-                    .key(keys.names(unit, build, bucket))
-                    .arg(build.to_string())
-                    .arg(keys.lists(unit, build))
-                    .arg(cursor)
-                    .arg(NAMES_PER_STEP);
-                cursor = self.connection.repeatable(&mut sweep).await?;
-                match cursor.as_str() {
-                    "used" => return Ok(()),
-                    "0" => break,
-                    _ => {}
-                }
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut sweep = SWEEP.prepare_invoke();
+            sweep
+                .key(keys.live(unit))
+                .key(keys.roles(unit))
+                .key(keys.builds(unit))
+                .key(keys.checkpoint(unit, build))
+                .arg(build.to_string())
+                .arg(cursor)
+                .arg(keys.build(unit, build) + "*")
+                .arg(KEYS_PER_STEP);
+            cursor = self.connection.repeatable(&mut sweep).await?;
+            if cursor == "0" || cursor == "used" {
+                return Ok(());
             }
         }
-        let rest = [keys.parked(unit, build), keys.digests(unit, build)];
-        let () = self.connection.repeatable(cmd("UNLINK").arg(&rest)).await?;
-        self.connection.repeatable(cmd("SREM").arg(keys.builds(unit)).arg(build.to_string())).await
     }
 }

@@ -17,8 +17,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
-    RedisError, ScriptInvocation, ServerErrorKind, TlsCertificates, cmd,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
+    ScriptInvocation, ServerErrorKind, TlsCertificates, cmd,
 };
 
 use crate::metrics::METRICS;
@@ -163,7 +163,6 @@ const CLUSTER_RETRY_WAIT_MS_MAX: u64 = 100;
 pub(crate) enum Request<'a> {
     Command(&'a Cmd),
     Script(&'a ScriptInvocation<'a>),
-    Pipeline(&'a Pipeline),
 }
 
 impl<'a> From<&'a mut Cmd> for Request<'a> {
@@ -175,12 +174,6 @@ impl<'a> From<&'a mut Cmd> for Request<'a> {
 impl<'a> From<&'a mut ScriptInvocation<'_>> for Request<'a> {
     fn from(script: &'a mut ScriptInvocation<'_>) -> Self {
         Self::Script(script)
-    }
-}
-
-impl<'a> From<&'a mut Pipeline> for Request<'a> {
-    fn from(pipeline: &'a mut Pipeline) -> Self {
-        Self::Pipeline(pipeline)
     }
 }
 
@@ -196,7 +189,6 @@ impl Request<'_> {
         match self {
             Self::Command(command) => command.query_async(connection).await,
             Self::Script(script) => script.invoke_async(connection).await,
-            Self::Pipeline(pipeline) => pipeline.query_async(connection).await,
         }
     }
 }

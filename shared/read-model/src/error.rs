@@ -1,6 +1,6 @@
 //! What can go wrong, in words that hold no host, key, value or password.
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerError};
 
 /// Why the read model did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,14 +68,10 @@ impl From<RedisError> for Error {
             ErrorKind::Io => Error::Unavailable(io_kind(&error)),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Error::Corrupt("an answer of another shape"),
             ErrorKind::AuthenticationFailed => Error::Refused("authentication".to_owned()),
-            _ => {
-                let category = error.category().to_owned();
-                // Of several commands at once the first that failed says why.
-                match error.into_server_errors().as_deref() {
-                    Some([(_, first), ..]) => from_code(first.code()),
-                    _ => Error::Unavailable(category),
-                }
-            }
+            _ => match ServerError::try_from(error) {
+                Ok(error) => from_code(error.code()),
+                Err(error) => Error::Unavailable(error.category().to_owned()),
+            },
         }
     }
 }

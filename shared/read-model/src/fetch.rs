@@ -1,9 +1,9 @@
 //! Fetching views of a build, together with the keys that say what they are as of, in one step of Redis.
 
-use std::fmt::Write;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
-use redis::{Cmd, Pipeline};
+use redis::Script;
 
 use crate::connection::Connection;
 use crate::keys::{Keys, PRESENT, bucket_of, view_field};
@@ -16,6 +16,8 @@ pub(crate) struct Fetched {
     /// The views, in the order that they were asked for in; [`Error::Lost`] where a view's bucket is gone.
     pub(crate) views: Vec<Result<Option<Bytes>, Error>>,
 }
+
+static FETCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("fetch.lua")));
 
 /// Fetches what `texts` hold and some views. All are of one shard.
 pub(crate) async fn fetch(
@@ -33,25 +35,20 @@ pub(crate) async fn fetch(
     fields.sort_unstable_by_key(|(bucket, place, _)| (*bucket, *place));
     let of_bucket = || fields.chunk_by(|(one, ..), (other, ..)| one == other);
 
-    let mut pipeline = Pipeline::with_capacity(1 + fields.len());
-    let mut command = Cmd::new();
-    command.arg("MGET").arg(texts);
-    pipeline.atomic().add_command(command);
-    let mut key = keys.views(unit, build);
-    let prefix = key.len();
+    let mut script = FETCH.prepare_invoke();
+    script.arg(texts.len());
+    for text in texts {
+        script.key(text);
+    }
     for fields in of_bucket() {
-        key.truncate(prefix);
-        let _ = write!(key, "{}", fields[0].0);
-        let length = fields.iter().map(|(.., field)| field.len()).sum::<usize>();
-        let mut command = Cmd::with_capacity(3 + fields.len(), "HMGET".len() + key.len() + length);
-        command.arg("HMGET").arg(&key).arg(PRESENT);
+        script.key(keys.bucket(unit, build, fields[0].0));
+        script.arg(1 + fields.len()).arg(PRESENT);
         for (.., field) in fields {
-            command.arg(field);
+            script.arg(field);
         }
-        pipeline.add_command(command);
     }
 
-    let mut answers = connection.repeatable::<Vec<Vec<Option<Bytes>>>>(&mut pipeline).await?.into_iter();
+    let mut answers = connection.repeatable::<Vec<Vec<Option<Bytes>>>>(&mut script).await?.into_iter();
     let texts = answers.next().unwrap_or_default().into_iter().map(text).collect::<Result<_, _>>()?;
     let mut views = vec![Err(Error::Lost); view_keys.len()];
     for (fields, answer) in of_bucket().zip(answers) {

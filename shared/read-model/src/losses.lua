@@ -1,15 +1,22 @@
 #!lua flags=no-writes
--- What of a build should be there and is not: all its buckets are looked for, and some of the lists that one bucket names.
+-- What of a build should be there and is not: all its buckets are looked for, their fields counted, and some of the lists looked for that one bucket
+-- names.
 --
--- KEYS: state, all buckets, the bucket of lists
--- ARGV: what the keys of lists begin with, cursor in the bucket of lists, how many names to look at
+-- KEYS: state, buckets of views, the bucket of names of lists
+-- ARGV: what the keys of lists begin with, cursor in the bucket of names, how many names to look at
 
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  return {'0', {}}
+local state = redis.call('GET', KEYS[1])
+if not state then
+  return {false, 0, '0', {}}
 end
-local lost = {}
-if redis.call('EXISTS', unpack(KEYS)) < #KEYS then
-  lost[1] = 'bucket'
+local fields, lost = 0, {}
+for i = 2, #KEYS do
+  local count = redis.call('HLEN', KEYS[i])
+  if count == 0 then
+    lost[1] = 'bucket'
+  elseif i < #KEYS then
+    fields = fields + count
+  end
 end
 local found = redis.call('HSCAN', KEYS[#KEYS], ARGV[2], 'MATCH', 'l*', 'COUNT', ARGV[3])
 for i = 1, #found[2], 2 do
@@ -18,4 +25,4 @@ for i = 1, #found[2], 2 do
     lost[#lost + 1] = field
   end
 end
-return {found[1], lost}
+return {state, fields, found[1], lost}

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_members_of_a_list_are_a_stored_format() {
-        assert_eq!(list_member(7, "a"), "00000000000000000007:001:a");
+        assert_eq!(list_member(7, "a"), "00000000000000000007:009:a");
         assert_eq!(list_member_oldest_first(7, "a:b"), format!("{}:{:03}:a:b", u64::MAX - 7, bucket_of_view("a:b")));
     }
 }

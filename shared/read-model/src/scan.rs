@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use redis::Script;
 
-use crate::keys::BUCKETS;
+use crate::keys::{BUCKETS, OWN_FIELDS};
 use crate::{BuildId, Error, State, StoredView, Unit, Writer};
 
 /// The views of one bucket of a build.
@@ -35,6 +35,10 @@ impl Default for Walk {
 /// What a step of a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Losses {
+    /// The state that it holds as of; None where the build is gone, and nothing can be lost.
+    pub state: Option<State>,
+    /// How many views there are.
+    pub views: u64,
     /// What should be there and is not: names as in [`crate::Applied::Lost`], or `bucket`.
     pub lost: Vec<String>,
     /// Where the next step begins; None after the last one.
@@ -42,9 +46,9 @@ pub struct Losses {
 }
 
 /// How many keys Redis looks at in one step of a removal; between two steps it serves others.
-const KEYS_PER_STEP: usize = 500;
+pub(crate) const KEYS_PER_STEP: usize = 500;
 /// About how many names of lists Redis looks at in one step.
-pub(crate) const NAMES_PER_STEP: usize = 1000;
+const NAMES_PER_STEP: usize = 250;
 
 static CLEAR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("clear.lua")));
 static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scan.lua")));
@@ -83,9 +87,15 @@ impl Writer {
         }
         script.key(keys.names(unit, build, bucket));
         script.arg(keys.lists(unit, build)).arg(cursor).arg(NAMES_PER_STEP);
-        let (cursor, lost): (String, Vec<String>) = self.connection.repeatable(&mut script).await?;
+        let (state, fields, cursor, lost): (Option<String>, u64, String, Vec<String>) =
+            self.connection.repeatable(&mut script).await?;
         let bucket = if cursor == "0" { bucket + 1 } else { bucket };
-        Ok(Losses { lost, next: (bucket < BUCKETS).then_some(Walk { bucket, cursor }) })
+        Ok(Losses {
+            state: state.map(|state| state.parse()).transpose()?,
+            views: fields.saturating_sub(u64::from(OWN_FIELDS * BUCKETS)),
+            lost,
+            next: (bucket < BUCKETS).then_some(Walk { bucket, cursor }),
+        })
     }
 
     /// Removes every key of a shard, in small steps, and returns how many. For when the number of shards changes, and nothing runs.

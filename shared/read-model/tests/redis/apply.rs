@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use redis::cmd;
 use tally_read_model::{
-    Applied, Batch, DigestChange, Error, ParkedChange, Skipped, State, StoredView, ViewChange, bucket_of_view,
+    Applied, Batch, DigestChange, Error, ParkedChange, Skipped, State, StoredView, ViewChange, Walk, bucket_of_view,
     list_member,
 };
 use tally_servers::Redis;
@@ -304,6 +304,22 @@ async fn a_list_or_a_bucket_that_was_evicted_is_found_by_who_walks_through_all()
         assert_eq!(f.lost().await, BTreeSet::from([name.to_owned()]));
         assert_eq!(f.writer.scan(P, FIRST, 0).await.unwrap().is_lost, key == "p:1:views:0");
     }
+}
+
+#[tokio::test]
+async fn every_list_of_very_many_is_looked_for_and_every_view_is_counted() {
+    let mut f = fixture().await.begun().await;
+    let many: Vec<_> = (0..20_000).map(|n| listed(&format!("k{n}"), "v", &format!("l{n}"), n)).collect();
+    f.apply(START, 1, &many).await.unwrap();
+    f.apply(at(1), 2, &[gone("k0")]).await.unwrap();
+    assert_eq!(f.lost().await, BTreeSet::new());
+    let found = f.writer.find_losses(P, FIRST, Walk::default()).await.unwrap();
+    assert_eq!((found.state, found.views), (Some(at(2)), 19_999));
+
+    let evicted: BTreeSet<String> = (0..20_000).step_by(997).map(|n| format!("l{n}")).collect();
+    let keys: Vec<String> = evicted.iter().map(|list| f.key(&format!("p:1:list:{list}"))).collect();
+    cmd("DEL").arg(keys).exec_async(&mut f.raw).await.unwrap();
+    assert_eq!(f.lost().await, evicted.iter().map(|list| format!("l{list}")).collect());
 }
 
 #[tokio::test]

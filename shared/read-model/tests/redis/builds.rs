@@ -72,7 +72,7 @@ async fn a_switch_that_rests_on_another_live_build_changes_nothing() {
 #[tokio::test]
 async fn removing_a_large_build_leaves_every_other_key_alone() {
     let f = fixture().await.begun().await;
-    let many: Vec<_> = (0..5_000).map(|n| listed(&format!("k{n}"), "v", &format!("l{}", n % 7), n)).collect();
+    let many: Vec<_> = (0..5_000).map(|n| listed(&format!("k{n}"), "v", &format!("l{}", n % 1777), n)).collect();
     f.apply(START, 1, &many).await.unwrap();
     // Build 1 must not be taken for 11, nor the projection p for pp.
     let pp = Unit { projection: "pp", shard: 0 };
