@@ -71,7 +71,7 @@ pub struct ServeArgs {
     pub(crate) batch_events_max: usize,
 
     /// Memory for the state of streams, in MiB; the least recently used go first
-    #[arg(long, env = "STATE_CACHE_MIB_MAX", default_value_t = 24, value_name = "MIB")]
+    #[arg(long, env = "STATE_CACHE_MIB_MAX", default_value_t = 20, value_name = "MIB")]
     pub(crate) state_cache_mib_max: usize,
 
     /// Outcomes of recent commands kept in memory, to answer a repeated command_id without asking Postgres

@@ -72,3 +72,29 @@ async fn when_a_master_dies_its_replica_takes_over_and_the_same_connection_goes_
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_reads_views_follows_them_to_another_node() {
+    let cluster = RedisCluster::temporary().await.unwrap();
+    let (model, writer) = sharded(&cluster.url(), SHARDS).await;
+    writer.claim().await.unwrap();
+    for unit in model.units("p") {
+        writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+    }
+    let keys: Vec<String> = (0..50).map(|n| format!("k{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert!(model.get_many("p", &keys).await.into_iter().all(|found| found.is_ok()));
+
+    // Each replica takes its master's place. The masters stay where they are, and know better from now on.
+    for node in cluster.nodes() {
+        let mut raw = Client::open(node.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let told: String = cmd("INFO").arg("replication").query_async(&mut raw).await.unwrap();
+        if told.contains("role:slave") {
+            cmd("CLUSTER").arg("FAILOVER").arg("TAKEOVER").exec_async(&mut raw).await.unwrap();
+        }
+    }
+    let begun = std::time::Instant::now();
+    while model.get_many("p", &keys).await.into_iter().any(|found| found.is_err()) {
+        assert!(begun.elapsed() < DEADLINE, "views are not found where they are");
+    }
+}
