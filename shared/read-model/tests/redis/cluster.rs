@@ -1,5 +1,6 @@
 //! The same on a real Redis Cluster.
 
+use redis::{Client, cmd};
 use tally_read_model::{Applied, Batch, Role, Switched};
 use tally_servers::RedisCluster;
 
