@@ -81,10 +81,12 @@ async fn removing_a_large_build_leaves_every_other_key_alone() {
     f.apply_to(eleventh, START, 1, &[view("a", "p")]).await.unwrap();
     assert_eq!(f.writer.switch(P, (FIRST, eleventh), false, false).await.unwrap(), Switched::Done);
 
+    let mut raw = f.raw.clone();
+    let of_another_layout = f.key("p:1:view:k1");
+    cmd("SET").arg(of_another_layout).arg("v").exec_async(&mut raw).await.unwrap();
     f.writer.sweep(P, FIRST).await.unwrap();
     assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "p");
     assert_eq!(f.model.get("pp", "a").await.unwrap().position, 0);
-    let mut raw = f.raw.clone();
     let left: Vec<String> = cmd("KEYS").arg(f.key("p:1:*")).query_async(&mut raw).await.unwrap();
     assert_eq!(left, [""; 0]);
     assert_eq!(f.writer.look(P).await.unwrap().builds.into_keys().collect::<Vec<_>>(), [eleventh]);
