@@ -70,8 +70,7 @@ impl AllocationQueryService for Allocations {
         let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
         violations.into_result()?;
 
-        let stream_id = format!("product-{}", request.sku);
-        let of_stream = (stream_id.as_str(), (|stock: &Stock| stock.version) as fn(&Stock) -> i64);
+        let of_stream = ("product-", (|stock: &Stock| stock.version) as fn(&Stock) -> i64);
         let Answer { value, freshness } =
             self.reader.encoded_view_of_stream(&self.stock, &request.sku, of_stream, &read_after, time_left).await?;
         let stock = value.ok_or_else(|| Failure::not_found(Missing::Stock, &freshness))?;

@@ -1,9 +1,7 @@
 //! The waiting of one call: it has an end, and a place among a limited number.
 
-use std::sync::Arc;
-
 use tally_runtime::trace::Span;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -12,19 +10,24 @@ use crate::status::Failure;
 use crate::watched::Watched;
 
 /// The waiting of one call, in as many parts as it takes.
-pub(crate) struct LimitedWait {
+pub(crate) struct LimitedWait<'a> {
     until: Instant,
-    places: Arc<Semaphore>,
+    places: &'a Semaphore,
     /// Taken at the first wait and kept: most calls never wait.
-    place: Option<OwnedSemaphorePermit>,
-    stopping: CancellationToken,
+    place: Option<SemaphorePermit<'a>>,
+    stopping: &'a CancellationToken,
     /// Whether the caller asked for something to wait for.
     pub(crate) is_asked_for: bool,
     over: bool,
 }
 
-impl LimitedWait {
-    pub(crate) fn new(until: Instant, places: Arc<Semaphore>, stopping: CancellationToken, is_asked_for: bool) -> Self {
+impl<'a> LimitedWait<'a> {
+    pub(crate) fn new(
+        until: Instant,
+        places: &'a Semaphore,
+        stopping: &'a CancellationToken,
+        is_asked_for: bool,
+    ) -> Self {
         Self { until, places, place: None, stopping, is_asked_for, over: false }
     }
 
@@ -41,8 +44,8 @@ impl LimitedWait {
     /// Waits until a shard of `from` seems to have reached `wanted`, or time is over.
     pub(crate) async fn for_position(&mut self, from: &Watched, shard: u16, wanted: u64) -> Result<(), Failure> {
         if self.place.is_none() {
-            let place = Arc::clone(&self.places).try_acquire_owned();
-            self.place = Some(place.map_err(|_| Failure::Overloaded { limit: "waiters_max" })?);
+            let place = self.places.try_acquire().map_err(|_| Failure::Overloaded { limit: "waiters_max" })?;
+            self.place = Some(place);
         }
         let mut span = Span::of_call("wait for projection");
         span.set("tally.projection", from.projection);

@@ -41,8 +41,7 @@ impl OrderQueryService for Orders {
         let read_after = ReadAfter::parse(&mut violations, request.read_after, self.reader.known_log_id());
         violations.into_result()?;
 
-        let stream_id = format!("order-{order_id}");
-        let of_stream = (stream_id.as_str(), (|order: &Order| order.version) as fn(&Order) -> i64);
+        let of_stream = ("order-", (|order: &Order| order.version) as fn(&Order) -> i64);
         let Answer { value, freshness } =
             self.reader.encoded_view_of_stream(&self.order, &order_id, of_stream, &read_after, time_left).await?;
         let order = value.ok_or_else(|| Failure::not_found(Missing::Order, &freshness))?;

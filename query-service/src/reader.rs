@@ -2,7 +2,7 @@
 //!
 //! View and checkpoint come from Redis together, so each answer knows the position that it holds as of. Nearly every read is one look.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,7 +33,7 @@ pub(crate) struct Reader {
     streams: Watched,
     log_id: RwLock<Option<Uuid>>,
     reading: Semaphore,
-    waiting: Arc<Semaphore>,
+    waiting: Semaphore,
     stopping: CancellationToken,
 }
 
@@ -76,7 +76,7 @@ impl Reader {
             model,
             log_id: RwLock::new(None),
             reading: Semaphore::new(args.reads_in_flight_max as usize),
-            waiting: Arc::new(Semaphore::new(args.waiters_max as usize)),
+            waiting: Semaphore::new(args.waiters_max as usize),
             stopping,
         }
     }
@@ -116,18 +116,18 @@ impl Reader {
         self.read(from, asked, time_left, || self.look(from, key), |_| Ok(false)).await
     }
 
-    /// As [`Reader::encoded_view`], of a view that has the version of a stream: who asks for a version of that stream waits for this view, and not for
-    /// all that was appended before.
+    /// As [`Reader::encoded_view`], of a view that has the version of a stream, whose id is `kind` and the key: who asks for a version of that stream
+    /// waits for this view, and not for all that was appended before.
     pub(crate) async fn encoded_view_of_stream<M: Message + Default>(
         &self,
         from: &Watched,
         key: &str,
-        (stream_id, version_of): (&str, fn(&M) -> i64),
+        (kind, version_of): (&str, fn(&M) -> i64),
         asked: &ReadAfter,
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<Bytes>>, Failure> {
         let has_it = |view: &Option<Bytes>| match (&asked.after, view) {
-            (After::StreamVersion { stream_id: wanted, version }, Some(view)) if wanted == stream_id => {
+            (After::StreamVersion { stream_id, version }, Some(view)) if stream_id.strip_prefix(kind) == Some(key) => {
                 Ok(u64::try_from(version_of(&decode(view.clone())?)).is_ok_and(|seen| seen >= *version))
             }
             _ => Ok(false),
@@ -208,7 +208,7 @@ impl Reader {
         let time_left = time_left.map_or(CALL_MAX, |left| left.min(CALL_MAX));
         let wait = asked.timeout.min(time_left - LAST_LOOK_MAX.min(time_left / 4));
         let is_asked_for = asked.after != After::Nothing;
-        let mut wait = LimitedWait::new(begun + wait, Arc::clone(&self.waiting), self.stopping.clone(), is_asked_for);
+        let mut wait = LimitedWait::new(begun + wait, &self.waiting, &self.stopping, is_asked_for);
         timeout_at(begun + time_left, self.read_in_time(from, asked, &mut wait, look, has_it))
             .await
             .unwrap_or(Err(Failure::StoreUnavailable))
@@ -218,7 +218,7 @@ impl Reader {
         &self,
         from: &Watched,
         asked: &ReadAfter,
-        wait: &mut LimitedWait,
+        wait: &mut LimitedWait<'_>,
         look: impl Fn() -> F + Send + Sync,
         has_it: impl Fn(&T) -> Result<bool, Failure> + Send + Sync,
     ) -> Result<Answer<T>, Failure>
@@ -310,7 +310,7 @@ impl Reader {
         &self,
         stream_id: &str,
         version: u64,
-        wait: &mut LimitedWait,
+        wait: &mut LimitedWait<'_>,
     ) -> Result<Result<StreamHead, u64>, Failure> {
         let look = || async {
             let seen = self.look(&self.streams, stream_id).await?;
@@ -329,7 +329,7 @@ impl Reader {
     async fn settle<T: Send, F>(
         &self,
         from: &Watched,
-        wait: &mut LimitedWait,
+        wait: &mut LimitedWait<'_>,
         look: impl Fn() -> F + Send + Sync,
         behind: impl Fn(&Look<T>) -> Option<u64> + Send + Sync,
     ) -> Result<(Look<T>, bool), Failure>
@@ -352,7 +352,7 @@ impl Reader {
         }
     }
 
-    async fn look_once<T, F>(&self, wait: &LimitedWait, look: impl Fn() -> F) -> Result<Look<T>, Failure>
+    async fn look_once<T, F>(&self, wait: &LimitedWait<'_>, look: impl Fn() -> F) -> Result<Look<T>, Failure>
     where
         F: Future<Output = Result<Look<T>, Failure>>,
     {
@@ -362,7 +362,7 @@ impl Reader {
     }
 
     /// Room for one more read. Who has waited already waits for that too: a ring may wake more at once than may read at once.
-    async fn room(&self, wait: &LimitedWait) -> Result<SemaphorePermit<'_>, Failure> {
+    async fn room(&self, wait: &LimitedWait<'_>) -> Result<SemaphorePermit<'_>, Failure> {
         let room = if wait.has_begun() { self.reading.acquire().await.ok() } else { self.reading.try_acquire().ok() };
         room.ok_or(Failure::Overloaded { limit: "reads_in_flight_max" })
     }

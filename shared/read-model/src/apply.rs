@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
+use crate::connection::Call;
 use crate::keys::{bucket_of, list_field, view_field};
 use crate::{BuildId, Error, State, StoredView, Unit, Writer};
 
@@ -121,14 +122,19 @@ impl Writer {
                 lists.entry(list).or_default().added.push(member);
             }
         }
-        let mut script = APPLY.prepare_invoke();
-        script
-            .key(keys.log_id(unit.shard))
-            .key(keys.owner(unit, from.version))
-            .key(keys.checkpoint(unit, build))
-            .key(keys.parked(unit, build))
-            .key(keys.digests(unit, build))
-            .arg(self.log_id.to_string())
+        let own = [
+            keys.log_id(unit.shard),
+            keys.owner(unit, from.version),
+            keys.checkpoint(unit, build),
+            keys.parked(unit, build),
+            keys.digests(unit, build),
+        ];
+        let mut call = Call::new(&APPLY, own.len() + lists.len());
+        call.arg(&own);
+        for list in lists.keys() {
+            call.arg(keys.list(unit, build, list));
+        }
+        call.arg(self.log_id.to_string())
             .arg(owner.unwrap_or_default())
             .arg(from.to_string())
             .arg(to.to_string())
@@ -141,34 +147,33 @@ impl Writer {
             .arg(batch.parked.len())
             .arg(batch.digests.len());
         for (bucket, Bucket { new, changed, gone }) in buckets {
-            script.arg(bucket).arg(new.len()).arg(changed.len()).arg(gone.len());
+            call.arg(bucket).arg(new.len()).arg(changed.len()).arg(gone.len());
             for (field, value) in new.into_iter().chain(changed) {
-                script.arg(field).arg(value);
+                call.arg(field).arg(value);
             }
-            script.arg(gone);
+            call.arg(gone);
         }
         for (list, Members { removed, added }) in lists {
             let field = list_field(list);
-            script.key(keys.list(unit, build, list));
-            script.arg(bucket_of(&field)).arg(field);
-            script.arg(removed.len()).arg(added.len()).arg(removed).arg(added);
+            call.arg(bucket_of(&field)).arg(field);
+            call.arg(removed.len()).arg(added.len()).arg(removed).arg(added);
         }
         for Skipped { name, stored } in &batch.skipped {
             let stored = stored.as_ref().map_or_else(Vec::new, |stored| [b"=", stored.as_slice()].concat());
-            script.arg(bucket_of(name)).arg(name).arg(stored);
+            call.arg(bucket_of(name)).arg(name).arg(stored);
         }
         for change in &batch.parked {
             let record = change.record.as_ref().map_or_else(|| "-".to_owned(), |record| format!("+{record}"));
-            script.arg(record).arg(change.position);
+            call.arg(record).arg(change.position);
         }
         for change in &batch.digests {
-            script.arg(change.range).arg(format!("{:016x}", change.digest));
+            call.arg(change.range).arg(format!("{:016x}", change.digest));
         }
-        let mut answer = self.connection.once::<Vec<String>>(&mut script).await?;
+        let mut answer = self.connection.once::<Vec<String>>(&call).await?;
         #[cfg(feature = "planted-faults")]
         planted.after(&answer).await?;
         #[cfg(feature = "planted-faults")]
-        planted.again(script);
+        planted.again(call);
         match answer.first().map(String::as_str) {
             Some("done") => Ok(Applied::Done),
             Some("moved") => Ok(Applied::Moved),

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use redis::Script;
 
-use crate::connection::Connection;
-use crate::keys::{Keys, PRESENT, bucket_of, view_field};
+use crate::connection::{Call, Connection};
+use crate::keys::{Keys, bucket_of, view_field};
 use crate::{BuildId, Error, Unit};
 
 /// What was there, all of one moment.
@@ -35,20 +35,24 @@ pub(crate) async fn fetch(
     fields.sort_unstable_by_key(|(bucket, place, _)| (*bucket, *place));
     let of_bucket = || fields.chunk_by(|(one, ..), (other, ..)| one == other);
 
-    let mut script = FETCH.prepare_invoke();
-    script.arg(texts.len());
-    for text in texts {
-        script.key(text);
-    }
+    let mut call = Call::new(&FETCH, texts.len() + of_bucket().count());
+    call.arg(texts);
+    let mut bucket = keys.views(unit, build);
+    let prefix = bucket.len();
     for fields in of_bucket() {
-        script.key(keys.bucket(unit, build, fields[0].0));
-        script.arg(1 + fields.len()).arg(PRESENT);
+        bucket.truncate(prefix);
+        bucket.push_str(&fields[0].0.to_string());
+        call.arg(&bucket);
+    }
+    call.arg(texts.len());
+    for fields in of_bucket() {
+        call.arg(fields.len());
         for (.., field) in fields {
-            script.arg(field);
+            call.arg(field);
         }
     }
 
-    let mut answers = connection.repeatable::<Vec<Vec<Option<Bytes>>>>(&mut script).await?.into_iter();
+    let mut answers = connection.repeatable::<Vec<Vec<Option<Bytes>>>>(&call).await?.into_iter();
     let texts = answers.next().unwrap_or_default().into_iter().map(text).collect::<Result<_, _>>()?;
     let mut views = vec![Err(Error::Lost); view_keys.len()];
     for (fields, answer) in of_bucket().zip(answers) {

@@ -181,19 +181,17 @@ impl Keys {
     }
 }
 
-/// How many fields a bucket has that are neither a view nor a name.
+/// How many fields a bucket has that are neither a view nor a name. One of them, whose name is empty, tells readers that the bucket is not lost.
 pub(crate) const OWN_FIELDS: u32 = 2;
-/// The field that every bucket has from the beginning: where it is not there, the bucket is lost.
-pub(crate) const PRESENT: &str = "";
 
 /// The field of a bucket that holds a view.
 pub(crate) fn view_field(view_key: &str) -> String {
-    format!("v{view_key}")
+    ["v", view_key].concat()
 }
 
 /// The field that says that there is a list.
 pub(crate) fn list_field(list: &str) -> String {
-    format!("l{list}")
+    ["l", list].concat()
 }
 
 /// Which bucket of a build a view is in.

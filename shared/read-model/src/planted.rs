@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{ScriptInvocation, cmd};
+use redis::cmd;
 use tokio::time::sleep;
 
-use crate::connection::Connection;
+use crate::connection::{Call, Connection};
 use crate::{Error, ViewChange};
 
 static PLANTED: LazyLock<String> = LazyLock::new(|| env::var("TALLY_PLANTED_FAULT").unwrap_or_default());
@@ -91,13 +91,13 @@ impl Checkpoint<'_> {
     }
 
     /// The batch comes again, from one who was the owner once: now and then, so that there is a state between two of them.
-    pub(crate) fn again(&self, mut script: ScriptInvocation<'static>) {
+    pub(crate) fn again(&self, call: Call) {
         static BATCHES: AtomicU64 = AtomicU64::new(1);
         if is("no-owner-check") && BATCHES.fetch_add(1, Ordering::Relaxed).is_multiple_of(BATCHES_BETWEEN) {
             let connection = self.connection.clone();
             tokio::spawn(async move {
                 sleep(STOOD_STILL).await;
-                connection.once::<Vec<String>>(&mut script).await
+                connection.once::<Vec<String>>(&call).await
             });
         }
     }

@@ -8,7 +8,7 @@ use redis::{Script, cmd};
 use uuid::Uuid;
 
 use crate::apply::refusal;
-use crate::connection::Connection;
+use crate::connection::{Call, Connection};
 use crate::{Error, ReadModel};
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
@@ -70,19 +70,18 @@ impl LineEvents {
         let keys = &self.model.0.keys;
         #[cfg(feature = "planted-faults")]
         crate::planted::before_publishing(&self.connection, &keys.line_events_checkpoint(), to).await?;
-        let mut script = PUBLISH.prepare_invoke();
-        script
-            .key(keys.line_events_checkpoint())
-            .key(keys.line_events())
+        let mut call = Call::new(&PUBLISH, 2);
+        call.arg(keys.line_events_checkpoint())
+            .arg(keys.line_events())
             .arg(self.log_id.to_string())
             .arg(from)
             .arg(to)
             .arg(kept_max)
             .arg(keys.line_allocated());
         for event in events {
-            script.arg(event.position).arg(&event.text);
+            call.arg(event.position).arg(&event.text);
         }
-        match self.connection.once::<String>(&mut script).await?.as_str() {
+        match self.connection.once::<String>(&call).await?.as_str() {
             "done" => Ok(Published::Done),
             "moved" => Ok(Published::Moved(self.read_position().await?)),
             answer => Err(refusal(answer)),

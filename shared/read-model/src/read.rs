@@ -82,6 +82,9 @@ impl ReadModel {
 
     /// As many calls of [`ReadModel::get`], with one command for each shard; in the order of the keys.
     pub async fn get_many(&self, projection: &'static str, view_keys: &[&str]) -> Vec<Result<Found, Error>> {
+        if self.shards() == 1 {
+            return self.get_many_of(Unit { projection, shard: 0 }, view_keys).await;
+        }
         let mut by_unit: BTreeMap<Unit, Vec<usize>> = BTreeMap::new();
         for (place, key) in view_keys.iter().enumerate() {
             by_unit.entry(self.unit_of(projection, key)).or_default().push(place);

@@ -1,13 +1,12 @@
 //! A view as it is stored: what a query returns, after a first byte that says whether an event is missing from it.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::Error;
 
 const WHOLE: u8 = 0;
 const MARKED: u8 = 1;
 const MARKED_WITHOUT_VIEW: u8 = 2;
-const POSITION_BYTES: usize = 8;
 
 /// A view, and whether an event about it is parked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,15 +37,11 @@ impl StoredView {
         if stored.is_empty() {
             return Err(DAMAGED);
         }
-        let mark = stored.split_to(1)[0];
+        let mark = stored.get_u8();
         if mark == WHOLE {
             return Ok(Self { view: Some(stored), parked: None });
         }
-        if stored.len() < POSITION_BYTES {
-            return Err(DAMAGED);
-        }
-        let position: [u8; POSITION_BYTES] = stored.split_to(POSITION_BYTES)[..].try_into().map_err(|_| DAMAGED)?;
-        let parked = Some(u64::from_be_bytes(position));
+        let parked = Some(stored.try_get_u64().map_err(|_| DAMAGED)?);
         match mark {
             MARKED => Ok(Self { view: Some(stored), parked }),
             MARKED_WITHOUT_VIEW if stored.is_empty() => Ok(Self { view: None, parked }),

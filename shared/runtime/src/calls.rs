@@ -149,7 +149,7 @@ impl HttpBody for ObservedBody {
             match &polled {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Some(data) = frame.data_ref() {
-                        this.call.metrics.sent(this.messages.begun_in(data.clone()));
+                        this.call.metrics.sent(this.messages.begun_in(data));
                     }
                     if let Some(trailers) = frame.trailers_ref() {
                         let status = Status::from_header_map(trailers);
@@ -175,14 +175,16 @@ impl HttpBody for ObservedBody {
 /// Counts messages in a stream of bytes.
 #[derive(Debug, Default)]
 struct Messages {
-    prefix: Vec<u8>,
+    prefix: [u8; PREFIX_BYTES],
+    /// How much of the prefix was seen.
+    prefix_bytes: usize,
     /// Of the message under way.
     bytes_left: usize,
 }
 
 impl Messages {
     /// How many messages begin in the next bytes.
-    fn begun_in(&mut self, mut bytes: Bytes) -> u64 {
+    fn begun_in(&mut self, mut bytes: &[u8]) -> u64 {
         let mut begun = 0;
         loop {
             let skipped = self.bytes_left.min(bytes.len());
@@ -191,13 +193,13 @@ impl Messages {
             if bytes.is_empty() {
                 return begun;
             }
-            let wanted = (PREFIX_BYTES - self.prefix.len()).min(bytes.len());
-            self.prefix.extend_from_slice(&bytes.split_to(wanted));
-            if let [_, length @ ..] = self.prefix.as_slice()
-                && let Ok(length) = <[u8; 4]>::try_from(length)
-            {
+            let wanted = (PREFIX_BYTES - self.prefix_bytes).min(bytes.len());
+            bytes.copy_to_slice(&mut self.prefix[self.prefix_bytes..][..wanted]);
+            self.prefix_bytes += wanted;
+            if self.prefix_bytes == PREFIX_BYTES {
+                let [_, length @ ..] = self.prefix;
                 self.bytes_left = u32::from_be_bytes(length) as usize;
-                self.prefix.clear();
+                self.prefix_bytes = 0;
                 begun += 1;
             }
         }
@@ -218,7 +220,7 @@ mod tests {
         }
         for size in [1, 2, 4, 5, 6, 7, 100, 1_000] {
             let mut messages = Messages::default();
-            let begun: u64 = stream.chunks(size).map(|chunk| messages.begun_in(Bytes::copy_from_slice(chunk))).sum();
+            let begun: u64 = stream.chunks(size).map(|chunk| messages.begun_in(chunk)).sum();
             assert_eq!(begun, 4, "in pieces of {size}");
         }
     }
