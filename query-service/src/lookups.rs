@@ -6,12 +6,14 @@
 //! A group is asked for by a task of its own, so a caller that goes away takes nobody's answer with it. Every view is read after it was asked
 //! for, as if its caller had asked alone: that reads never go back rests on it.
 
+use std::array::from_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tally_read_model::{Error, Found, ReadModel};
+use tally_runtime::{SERVING_THREADS_MAX, serving_thread};
 use tokio::sync::oneshot;
 
-/// Look-ups of one projection that are under way at once: while Redis answers one, the next can be on its way.
+/// Look-ups of one projection that are under way at once for callers of one thread: while Redis answers one, the next can be on its way.
 const UNDER_WAY_MAX: usize = 2;
 /// Views in one look-up.
 const GROUP_MAX: usize = 256;
@@ -22,7 +24,8 @@ pub(crate) struct Lookups(Arc<Shared>);
 struct Shared {
     projection: &'static str,
     model: ReadModel,
-    queue: Mutex<Queue>,
+    /// One for each thread that serves, so that nobody is woken on another one.
+    queues: [Mutex<Queue>; SERVING_THREADS_MAX],
 }
 
 #[derive(Default)]
@@ -38,7 +41,7 @@ struct Asked {
 
 impl Lookups {
     pub(crate) fn new(model: &ReadModel, projection: &'static str) -> Self {
-        Self(Arc::new(Shared { projection, model: model.clone(), queue: Mutex::default() }))
+        Self(Arc::new(Shared { projection, model: model.clone(), queues: from_fn(|_| Mutex::default()) }))
     }
 
     /// The view with this key, and the position that this holds as of.
@@ -74,7 +77,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues[serving_thread()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

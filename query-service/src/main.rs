@@ -6,7 +6,8 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
+/// One thread for what all connections share, Redis's answers above all. Connections have their own.
+#[tokio::main(worker_threads = 1)]
 async fn main() -> anyhow::Result<ExitCode> {
     let line = tally_runtime::parse_arguments::<query_service::CommandLine>();
     tally_runtime::ended(query_service::run_command_line(line).await)

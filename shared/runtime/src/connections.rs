@@ -1,4 +1,5 @@
-//! Accepting connections: no more than a limit, encrypted where that is asked for, each hand-shake in a task of its own with an end.
+//! Accepting connections: no more than a limit, each served by one of some threads, encrypted where that is asked for, each hand-shake in a task of
+//! its own with an end.
 //!
 //! When the process is told to stop, the listener is closed at once, so that a new client is refused and goes to another replica, instead of
 //! waiting in a queue that nobody looks at any more.
@@ -20,7 +21,7 @@ use std::time::Duration;
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
@@ -96,29 +97,78 @@ pub(crate) struct ConnectionLimits {
     pub(crate) overuse_max: Duration,
 }
 
-/// The connections that come in.
+/// A connection that was accepted, on its way to the thread that is to serve it.
+pub(crate) struct Accepted {
+    stream: std::net::TcpStream,
+    open: Open,
+}
+
+/// A thread that serves connections, as the one who accepts them knows it.
+pub(crate) struct Lane {
+    hand_over: mpsc::Sender<Accepted>,
+    /// Connections that it has.
+    open: Arc<()>,
+}
+
+impl Lane {
+    /// A lane, and what comes out at its end.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Accepted>) {
+        let (hand_over, accepted) = mpsc::channel(HANDED_OVER_MAX);
+        (Self { hand_over, open: Arc::default() }, accepted)
+    }
+}
+
+/// Accepts until `stopping` is cancelled; then the listener is closed. Each connection goes to the lane that has the fewest.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    connections_max: usize,
+    lanes: Vec<Lane>,
+    stopping: CancellationToken,
+) {
+    METRICS.limit.set(i64::try_from(connections_max).unwrap_or(i64::MAX));
+    let places = Arc::new(Semaphore::new(connections_max));
+    let accepting = async {
+        loop {
+            // Before the accept: whoever is too many waits in the system's queue, where it costs us nothing.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let stream = match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Some(lane) = lanes.iter().min_by_key(|lane| Arc::strong_count(&lane.open)) else { return };
+            let open = Open::new(place, Arc::clone(&lane.open));
+            if lane.hand_over.send(Accepted { stream, open }).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stopping.cancelled() => {}
+    }
+}
+
+/// The connections of one lane, begun.
 pub(crate) struct Connections {
-    accepted: mpsc::Receiver<Connection>,
-    _accepting: AbortOnDropHandle<()>,
+    begun: mpsc::Receiver<Connection>,
+    _beginning: AbortOnDropHandle<()>,
 }
 
 impl Connections {
-    /// Accepts until `stopping` is cancelled; then the listener is closed.
-    pub(crate) fn accept(
-        listener: TcpListener,
-        tls: Option<Tls>,
+    /// Begins what comes out of a lane, until nothing more does.
+    pub(crate) fn begin(
+        accepted: mpsc::Receiver<Accepted>,
+        tls: Option<Arc<Tls>>,
         limits: ConnectionLimits,
         stopping: CancellationToken,
     ) -> Self {
-        METRICS.limit.set(i64::try_from(limits.connections_max).unwrap_or(i64::MAX));
-        let (hand_over, accepted) = mpsc::channel(HANDED_OVER_MAX);
-        let accepting = tokio::spawn(async move {
-            tokio::select! {
-                () = accept(listener, tls, limits, &stopping, hand_over) => {}
-                () = stopping.cancelled() => {}
-            }
-        });
-        Self { accepted, _accepting: AbortOnDropHandle::new(accepting) }
+        let (hand_over, begun) = mpsc::channel(HANDED_OVER_MAX);
+        let beginning = tokio::spawn(begin(accepted, tls, limits, stopping, hand_over));
+        Self { begun, _beginning: AbortOnDropHandle::new(beginning) }
     }
 }
 
@@ -126,32 +176,27 @@ impl Stream for Connections {
     type Item = io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.accepted.poll_recv(cx).map(|connection| connection.map(Ok))
+        self.begun.poll_recv(cx).map(|connection| connection.map(Ok))
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    tls: Option<Tls>,
+async fn begin(
+    mut accepted: mpsc::Receiver<Accepted>,
+    tls: Option<Arc<Tls>>,
     limits: ConnectionLimits,
-    stopping: &CancellationToken,
+    stopping: CancellationToken,
     hand_over: mpsc::Sender<Connection>,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections_max));
-    loop {
-        // Before the accept: whoever is too many waits in the system's queue, where it costs us nothing.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+    while let Some(Accepted { stream, open }) = accepted.recv().await {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
             Err(error) => {
-                tracing::debug!(%error, "a connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::debug!(%error, "a connection was not taken over");
                 continue;
             }
         };
         // Without it small answers wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let open = Open::new(place);
         let (info, stopping) = (stream.connect_info(), stopping.clone());
         let Some(tls) = &tls else {
             let connection = Connection::new(Transport::Plain(stream), info, open, limits, stopping);
@@ -181,16 +226,17 @@ async fn accept(
     }
 }
 
-/// A place among the connections.
+/// A place among the connections, and among those of a lane.
 #[derive(Debug)]
 struct Open {
     _place: OwnedSemaphorePermit,
+    _of_lane: Arc<()>,
 }
 
 impl Open {
-    fn new(place: OwnedSemaphorePermit) -> Self {
+    fn new(place: OwnedSemaphorePermit, of_lane: Arc<()>) -> Self {
         METRICS.open.inc();
-        Self { _place: place }
+        Self { _place: place, _of_lane: of_lane }
     }
 }
 

@@ -28,7 +28,7 @@ pub use deadline::time_left;
 pub use health::{Readiness, watch_readiness};
 pub use operations::serve_operations;
 pub use port::{Listening, PortArgs, bind};
-pub use serve::serve;
+pub use serve::{SERVING_THREADS_MAX, serve, serving_thread};
 pub use settings::parse_arguments;
 pub use shutdown::stop_signal;
 pub use status::{Refusal, STORE_UNAVAILABLE, overloaded, store_unavailable};

@@ -1,13 +1,17 @@
 //! How a port is served: encrypted, to whom, to how many.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args};
 use tokio::net::TcpListener;
 
 use crate::connections::{ConnectionLimits, is_local};
+use crate::serve::SERVING_THREADS_MAX;
 use crate::tls::{Tls, TlsArgs};
 use crate::tokens::{self, Gate, TokenArgs};
 
@@ -33,6 +37,11 @@ pub struct PortArgs {
     #[arg(long, env = "TALLY_CONNECTIONS_MAX", default_value_t = CONNECTIONS_MAX, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_max: u32,
+
+    /// Threads that serve connections, each a part of them [default: as many as there are processors, up to 64]
+    #[arg(long, env = "TALLY_SERVING_THREADS", value_name = "COUNT",
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=SERVING_THREADS_MAX as u64))]
+    pub(crate) serving_threads: Option<usize>,
 
     /// Milliseconds that a connection may take to begin (after the TLS hand-shake, where there is one)
     #[arg(long, env = "TALLY_PREFACE_MS_MAX", default_value_t = PREFACE_MS_MAX, value_name = "MS",
@@ -66,6 +75,7 @@ impl Default for PortArgs {
             tls: TlsArgs::default(),
             tokens: TokenArgs::default(),
             connections_max: CONNECTIONS_MAX,
+            serving_threads: None,
             preface_ms_max: PREFACE_MS_MAX,
             control_frames_per_second_max: CONTROL_FRAMES_PER_SECOND_MAX,
             overuse_ms_max: OVERUSE_MS_MAX,
@@ -95,6 +105,8 @@ pub struct Listening {
     pub(crate) gate: Option<Gate>,
     pub(crate) connection_limits: ConnectionLimits,
     pub(crate) reflection: bool,
+    /// Threads that serve it.
+    pub(crate) threads: usize,
 }
 
 /// Binds `address`; port 0 takes a free one. Certificates, keys and tokens are read before.
@@ -120,5 +132,7 @@ pub async fn bind(address: SocketAddr, port: &PortArgs) -> anyhow::Result<Listen
     let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
     let connection_limits = port.connection_limits();
-    Ok(Listening { listener, address, tls, gate, connection_limits, reflection: port.reflection })
+    let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = port.serving_threads.unwrap_or(processors.min(SERVING_THREADS_MAX));
+    Ok(Listening { listener, address, tls, gate, connection_limits, reflection: port.reflection, threads })
 }

@@ -29,7 +29,7 @@ async fn connected() -> (Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let open = Open::new(Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+    let open = Open::new(Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap(), Arc::default());
     let info = stream.connect_info();
     (Connection::new(Transport::Plain(stream), info, open, limits(), CancellationToken::new()), client)
 }
