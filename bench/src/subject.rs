@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::subjects::{
-    Load, baseline, cqrs_es, overload, past, pgbench, projecting, reads, start, tally, telemetry, visibility,
+    Load, baseline, cqrs_es, limits, overload, past, pgbench, projecting, reads, start, tally, telemetry, visibility,
 };
 
 /// Something that can be measured.
@@ -71,6 +71,10 @@ pub(crate) enum Subject {
     CopyOut,
     /// A PING of Redis, one at a time.
     RedisPing,
+    /// What all projections of that log wrote, with bare commands.
+    BareWrites,
+    /// The exchanges between an acknowledgement and what can be read of it, by themselves.
+    BareChain,
     /// A gRPC service with a commit for each command.
     OneCommit,
     /// A gRPC service on the crates cqrs-es and postgres-es.
@@ -122,6 +126,8 @@ impl Subject {
             Subject::EchoOrder => baseline::echo(stage, Load::of("get-order").over_orders(stage.args.orders)).await,
             Subject::CopyOut => projecting::copy_out(stage).await,
             Subject::RedisPing => visibility::redis_ping(stage).await,
+            Subject::BareWrites => limits::bare_writes(stage).await,
+            Subject::BareChain => limits::bare_chain(stage).await,
             Subject::PgbenchInsert => pgbench::insert(stage).await,
             Subject::PgbenchOrder => pgbench::order(stage).await,
             Subject::PgbenchOneRow => pgbench::one_row(stage).await,

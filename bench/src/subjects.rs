@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod cqrs_es;
 mod flags;
+pub(crate) mod limits;
 pub(crate) mod overload;
 pub(crate) mod past;
 pub(crate) mod pgbench;

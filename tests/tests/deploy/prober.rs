@@ -46,8 +46,7 @@ fn every_variable_is_one_that_its_program_knows() {
             String::from_utf8(output.stdout).unwrap()
         });
         for (variable, _) in workload.variables() {
-            // The runtime's own, and OpenTelemetry's.
-            let is_standard = variable == "TOKIO_WORKER_THREADS" || variable.starts_with("OTEL_");
+            let is_standard = variable.starts_with("OTEL_");
             let is_known = is_standard || help.iter().any(|help| help.contains(&format!("[env: {variable}")));
             assert!(is_known, "{}: {program} doesn't know {variable}", workload.name());
         }
