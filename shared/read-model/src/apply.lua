@@ -83,38 +83,20 @@ local function failure(answer)
 end
 local first_list, refused = each_bucket(function(bucket, first, new, changed, gone)
   local is_lost = is_any_lost and redis.call('EXISTS', bucket) == 0
-  local fields = {}
-  for i = 1, new + changed do
-    fields[i] = ARGV[first + 2 * (i - 1)]
-  end
-  for i = 1, gone do
-    fields[new + changed + i] = ARGV[first + 2 * (new + changed) + i - 1]
-  end
-  if is_lost then
-    for _, field in ipairs(fields) do
-      lost[#lost + 1] = field
+  local field, step = first, 2
+  for i = 1, new + changed + gone do
+    if i > new + changed then
+      step = 1
     end
-    return
-  end
-  -- New ones are asked for together: what isn't there is nothing to hand over.
-  for from = 1, new, AT_ONCE do
-    local known = redis.pcall('HMGET', bucket, unpack(fields, from, math.min(new, from + AT_ONCE - 1)))
-    if known.err then
-      return failure(known)
-    end
-    for _, value in ipairs(known) do
-      if value then
-        return {'moved'}
-      end
-    end
-  end
-  for i = new + 1, #fields do
-    local known = redis.pcall('HEXISTS', bucket, fields[i])
+    local known = is_lost and 0 or redis.pcall('HEXISTS', bucket, ARGV[field])
     if type(known) == 'table' then
       return failure(known)
-    elseif known == 0 then
-      lost[#lost + 1] = fields[i]
+    elseif i <= new and known == 1 then
+      return {'moved'}
+    elseif is_lost or (i > new and known == 0) then
+      lost[#lost + 1] = ARGV[field]
     end
+    field = field + step
   end
 end)
 if refused then
@@ -130,11 +112,11 @@ first_skipped, refused = each_list(first_list, function(list, bucket, field, _, 
   if size > 0 and removed == 0 then
     return
   end
-  local known = redis.pcall('HMGET', bucket, '', field)
-  if known.err then
+  local known = redis.pcall('HEXISTS', bucket, field)
+  if type(known) == 'table' then
     return failure(known)
   end
-  if size == 0 and (removed > 0 or known[2] or not known[1]) then
+  if size == 0 and (removed > 0 or known == 1 or redis.call('EXISTS', bucket) == 0) then
     lost[#lost + 1] = field
   end
   is_new[list] = size == 0
