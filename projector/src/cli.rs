@@ -28,6 +28,7 @@ use show::{line, show};
 
 /// How many parked events `parked` shows.
 const PARKED_SHOWN_MAX: usize = 1_000;
+const NO_SUCH: &str = "there is no such projection";
 
 /// Runs a command that is not `serve`.
 ///
@@ -60,7 +61,8 @@ pub(crate) async fn run(common: &CommonArgs, action: &Action) -> anyhow::Result<
         }
         Action::Parked(args) => parked(common, args).await,
         Action::ExplainLag(args) => {
-            let (admin, fold) = one(common, args).await?;
+            let (_, admin) = look(common, &args.show.projecting).await?;
+            let fold = admin.projection(&args.projection).context(NO_SUCH)?;
             let (explanation, facts) = admin.explain_lag(&fold).await;
             show::explanation(args.show.json, &explanation, facts.as_ref())
         }
@@ -69,16 +71,25 @@ pub(crate) async fn run(common: &CommonArgs, action: &Action) -> anyhow::Result<
     }
 }
 
-async fn open(common: &CommonArgs, args: &ProjectingArgs) -> anyhow::Result<(Engine, Admin)> {
+/// For what only looks: it may have to tell what is wrong with a Redis that can't be written to.
+async fn look(common: &CommonArgs, args: &ProjectingArgs) -> anyhow::Result<(Engine, Admin)> {
     let engine = engine(common, args, Status::new(Readiness::default())).await?;
+    if let Err(error @ tally_read_model::Error::Layout { .. }) = engine.model.log_id().await {
+        return Err(error.into());
+    }
     let admin = Admin::open(&engine).await.context("the log can't be read")?;
+    Ok((engine, admin))
+}
+
+async fn open(common: &CommonArgs, args: &ProjectingArgs) -> anyhow::Result<(Engine, Admin)> {
+    let (engine, admin) = look(common, args).await?;
     admin.writer.claim().await?;
     Ok((engine, admin))
 }
 
 async fn one(common: &CommonArgs, args: &ProjectionArgs) -> anyhow::Result<(Admin, Arc<dyn Fold>)> {
     let (_, admin) = open(common, &args.show.projecting).await?;
-    let fold = admin.projection(&args.projection).context("there is no such projection")?;
+    let fold = admin.projection(&args.projection).context(NO_SUCH)?;
     Ok((admin, fold))
 }
 
@@ -91,7 +102,7 @@ fn say(args: &ShowArgs, fold: &Arc<dyn Fold>, done: &str, text: &str) -> anyhow:
 }
 
 async fn status(common: &CommonArgs, args: &ShowArgs) -> anyhow::Result<()> {
-    let (_, admin) = open(common, &args.projecting).await?;
+    let (_, admin) = look(common, &args.projecting).await?;
     show(args.json, &admin.list().await?)
 }
 
@@ -99,7 +110,7 @@ async fn status(common: &CommonArgs, args: &ShowArgs) -> anyhow::Result<()> {
 async fn rebuild(common: &CommonArgs, args: &RebuildArgs) -> anyhow::Result<()> {
     let show = &args.one.show;
     let (mut engine, admin) = open(common, &show.projecting).await?;
-    let fold = admin.projection(&args.one.projection).context("there is no such projection")?;
+    let fold = admin.projection(&args.one.projection).context(NO_SUCH)?;
     let name = fold.name();
     // Where nothing was ever projected there is something to begin with.
     plan::begin(&admin.writer, name, &plan::Plan::first(fold.version())).await?;

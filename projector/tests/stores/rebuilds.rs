@@ -1,7 +1,7 @@
 //! Rebuilding: beside projectors that serve and without, cut off, promoted, rolled back.
 
 use tally_api::projections::v1::*;
-use tally_read_model::{Unit, projections};
+use tally_read_model::{LAYOUT, Unit, bucket_of_view, projections};
 use tonic::Code;
 
 use crate::support::{Fixture, eventually, fixture, sharded};
@@ -247,4 +247,50 @@ async fn a_rebuild_of_a_log_with_a_hole_says_so() {
     f.as_owner("DELETE FROM events WHERE position = 5").await;
     let error = f.run(&["rebuild", "stock"]).await.unwrap_err();
     assert!(error.contains("position 5 is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn what_an_older_program_made_is_made_anew_without_being_asked_for_and_read_until_then() {
+    let mut f = fixture().await;
+    f.append_random(200).await;
+    f.projector(&[]).await.projected_and_stopped(&f).await;
+    let mut redis = f.redis().await;
+    let (state_key, plan_key) = (
+        f.key(projections::STOCK, 0, "checkpoint").await,
+        format!("tally:{log}:{{{log}:r0}}:{}:plan", projections::STOCK, log = f.log),
+    );
+    // As a program before this one leaves it: its number in the state and in the plan, and a view as only that one would have made it.
+    let own = 1 + LAYOUT;
+    let state: String = redis::cmd("GET").arg(&state_key).query_async(&mut redis).await.unwrap();
+    let (position, rest) = state.split_once(&format!(" {own} ")).unwrap();
+    let older = format!("{position} {} {rest}", own - 1);
+    redis::cmd("SET").arg(&state_key).arg(older).exec_async(&mut redis).await.unwrap();
+    let plan: String = redis::cmd("GET").arg(&plan_key).query_async(&mut redis).await.unwrap();
+    let older = plan.replace(&format!("\"version\":{own}"), &format!("\"version\":{}", own - 1));
+    assert_ne!(older, plan);
+    redis::cmd("SET").arg(&plan_key).arg(older).exec_async(&mut redis).await.unwrap();
+    let (bucket, field) = (f.key(projections::STOCK, 0, "views:").await, "vsku-0");
+    let bucket = format!("{bucket}{}", bucket_of_view("sku-0"));
+    redis::cmd("HSET").arg(&bucket).arg(field).arg(b"\0").exec_async(&mut redis).await.unwrap();
+    assert_ne!(f.views().await, f.views_by_the_book().await);
+
+    // Whoever reads meanwhile is answered.
+    let _projector = f.projector(&[]).await;
+    f.append_random(20).await;
+    let stands = eventually("the new generation is read", async || {
+        let found = f.model.get(projections::STOCK, "sku-0").await.expect("there is always a generation that is read");
+        assert!(found.value.is_some(), "and it has the view");
+        let stands = f.checkpoint(projections::STOCK).await;
+        (stands.generation == 2).then_some(stands)
+    })
+    .await;
+    assert!(stands.position > 0, "{}", stands.position);
+    f.projected(f.head).await;
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+
+    // Rolled back, it stays so: this version is not made again unasked.
+    f.run(&["rollback", "stock"]).await.unwrap();
+    assert_eq!(f.checkpoint(projections::STOCK).await.generation, 1);
+    let plan: String = redis::cmd("GET").arg(&plan_key).query_async(&mut redis).await.unwrap();
+    assert!(plan.contains(&format!("\"held_version\":{own}")) && !plan.contains("building"), "{plan}");
 }
