@@ -192,9 +192,16 @@ async fn writes_that_redis_lost_are_made_again_and_answers_say_that_they_may_be_
     f.projected(f.head).await;
     redis.pause().unwrap();
     redis.resume().unwrap();
+    let reached = f.head;
     restore(&mut raw, dumped).await;
+    // Nobody has mended anything yet: what was written is held back since then.
+    let found = f.model.get(projections::STOCK, "sku-0").await.unwrap();
+    assert!(found.may_be_stale && found.position < reached, "{found:?}");
+    redis::cmd("CLIENT").arg("UNPAUSE").exec_async(&mut raw).await.unwrap();
     noticed(&projector, "stock", "writes_lost").await;
     f.projected(f.head).await;
+    let found = f.model.get(projections::STOCK, "sku-0").await.unwrap();
+    assert!(!found.may_be_stale && found.position >= reached, "{found:?}");
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }
 
@@ -211,11 +218,13 @@ async fn dump(redis: &mut redis::aio::MultiplexedConnection) -> Dump {
     dumped
 }
 
+/// Afterwards nothing is written until that is allowed again.
 async fn restore(redis: &mut redis::aio::MultiplexedConnection, dumped: Dump) {
     let mut all = redis::pipe();
     all.atomic().cmd("FLUSHDB").ignore();
     for (key, value) in dumped {
         all.cmd("RESTORE").arg(key).arg(0).arg(value).ignore();
     }
+    all.cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").ignore();
     all.query_async::<()>(redis).await.unwrap();
 }
