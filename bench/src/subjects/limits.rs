@@ -32,7 +32,7 @@ pub(crate) async fn bare_writes(stage: &Stage) -> Result<Sample> {
     let copy_url = format!("{url}2");
     projecting::empty(&copy_url).await?;
     let (mut from, mut to) = (patient(&url).await?, patient(&copy_url).await?);
-    let keys: Vec<String> = cmd("KEYS").arg("tally:*").query_async(&mut from).await?;
+    let keys: Vec<String> = cmd("KEYS").arg("*").query_async(&mut from).await?;
     let (mut took, mut written) = (Duration::ZERO, 0);
     for key in keys {
         let commands = rewritten(&mut from, &key).await?;

@@ -16,7 +16,9 @@ async fn explained(projector: &Projector, reason: &str) -> ExplainLagResponse {
     .await
 }
 
-async fn tell_redis(f: &Fixture, commands: &[&[&str]]) {
+type Commands<'a> = &'a [&'a [&'a str]];
+
+async fn tell_redis(f: &Fixture, commands: Commands<'_>) {
     for command in commands {
         redis::cmd(command[0]).arg(&command[1..]).exec_async(&mut f.redis().await).await.unwrap();
     }
@@ -31,7 +33,7 @@ async fn what_is_wrong_with_redis_is_named() {
     let caught_up = explained(&projector, "CAUGHT_UP").await;
     assert_eq!(caught_up.facts.map(|facts| facts.checkpoint), Some(i64::try_from(f.head).unwrap()));
 
-    let troubles: [(&str, &[&[&str]], &[&[&str]]); 3] = [
+    let troubles: [(&str, Commands<'_>, Commands<'_>); 3] = [
         ("REDIS_OUT_OF_MEMORY", &[&["CONFIG", "SET", "maxmemory", "1"]], &[&["CONFIG", "SET", "maxmemory", "0"]]),
         ("REDIS_READ_ONLY", &[&["REPLICAOF", "127.0.0.1", "1"]], &[&["REPLICAOF", "NO", "ONE"]]),
         (

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use tally_api::consistency::v1::read_after;
 use tally_api::orders::v1::{GetOrderRequest, ListOrdersRequest};
-use tally_read_model::projections;
+use tally_read_model::{bucket_of_view, projections};
 use tally_receipt::Token;
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -136,6 +136,31 @@ async fn until_lost_views_are_made_again_nobody_is_answered_from_them() {
     }
     system.apply_order(7, 1).await;
     assert!(!system.get_order(None).await.expect("there").freshness.expect("freshness").may_be_stale);
+}
+
+#[tokio::test]
+async fn an_order_whose_view_redis_has_evicted_is_not_said_not_to_be_there() {
+    let (log, url) = (tally_servers::unique_log_name(), tally_servers::test_redis().await.url());
+    let system = System::with_log(&log, &url, &url, &PATIENT).await;
+    system.apply_order(7, 1).await;
+    assert!(system.get_order(None).await.is_ok());
+    let bucket = format!("tally:{log}:{{{log}:r0}}:order:1:views:{}", bucket_of_view(ORDER_ID));
+    let mut redis = redis::Client::open(url).expect("a URL").get_multiplexed_async_connection().await.expect("a Redis");
+    let removed: u64 = redis::cmd("DEL").arg(bucket).query_async(&mut redis).await.expect("removed");
+    assert_eq!(removed, 1);
+    let told = told(&system.get_order(None).await.expect_err("it is lost"));
+    assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "VIEWS_RECOVERING"));
+    assert!(told.retry.is_some());
+}
+
+#[tokio::test]
+async fn another_number_of_shards_than_the_stored_one_is_refused_at_the_start() {
+    let (log, url) = (tally_servers::unique_log_name(), tally_servers::test_redis().await.url());
+    let system = System::with_log(&log, &url, &url, &PATIENT).await;
+    system.writer.claim().await.expect("nothing is said yet");
+    let refused = System::build(&log, &url, &["--read-shards=4"]).await.err().expect("refused").to_string();
+    assert!(refused.contains("1 read shards") && refused.contains("READ_SHARDS is 4"), "{refused}");
+    assert!(System::build(&log, &url, &["--read-shards=1"]).await.is_ok());
 }
 
 #[tokio::test]

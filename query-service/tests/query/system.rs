@@ -72,9 +72,7 @@ impl System {
 
     /// `reader_url` is the query-service's, so that it may be another user than the projector.
     pub(crate) async fn with_log(log: &str, writer_url: &str, reader_url: &str, flags: &[&str]) -> Self {
-        let own = ["query-service", "--log", log, "--redis-url", reader_url, "--listen", "127.0.0.1:0"];
-        let args = CommandLine::parse_from(own.iter().chain(flags));
-        let app = App::build(&args.common, &args.serve).await.expect("built");
+        let app = Self::build(log, reader_url, flags).await.expect("built");
         let address = app.address();
         let channel = connect(address);
         let stop = CancellationToken::new();
@@ -92,6 +90,13 @@ impl System {
             stop,
             served,
         }
+    }
+
+    /// The process, bound and not serving.
+    pub(crate) async fn build(log: &str, reader_url: &str, flags: &[&str]) -> anyhow::Result<App> {
+        let own = ["query-service", "--log", log, "--redis-url", reader_url, "--listen", "127.0.0.1:0"];
+        let args = CommandLine::parse_from(own.iter().chain(flags));
+        App::build(&args.common, &args.serve).await
     }
 
     /// A client with a connection of its own: one has room for so many calls at once.
