@@ -53,12 +53,18 @@ async fn an_event_that_cannot_be_read_is_parked_its_view_says_so_and_after_a_ret
     let mut admin = projector.admin().await;
     let lag = admin.explain_lag(ExplainLagRequest { projection: "stock".into() }).await.unwrap().into_inner();
     assert_eq!(lag.reason, "PARKED_EVENT", "{}", lag.explanation);
+    let listed = f.run(&["parked", "stock", "--json"]).await.unwrap();
+    let listed: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((listed.len(), listed[0]["position"].as_u64()), (events.len(), Some(position)), "{listed:?}");
+    assert!(f.run(&["parked"]).await.unwrap().contains(&first.view));
 
     let retry = RetryParkedEventRequest { projection: "stock".into(), position: first.position };
     let refused = admin.retry_parked_event(retry.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
 
     f.as_owner("UPDATE events SET payload = replace(payload, '\"quantitee\"', '\"quantity\"')").await;
+    let retried = f.run(&["parked", "stock", "--retry", &position.to_string()]).await.unwrap();
+    assert!(retried.contains(&format!("folded {} event(s); 0 still wait", events.len())), "{retried}");
     for name in ["stock", "order", "allocations", "order_history", "backorders"] {
         while let Some(event) = parked(&projector, name).await.first() {
             let retry = RetryParkedEventRequest { projection: name.into(), position: event.position };

@@ -104,6 +104,7 @@ async fn verify_finds_an_event_that_is_not_the_one_that_was_applied_and_a_view_t
     f.run(&["verify", "order"]).await.expect("an order's views don't rest on it");
     let error = f.run(&["verify", "stock"]).await.unwrap_err();
     assert!(error.contains("not what the log holds"), "{error}");
+    assert!(error.contains(&format!("differ: 1–{}", f.head)), "where it is: {error}");
 
     let views = f.views().await;
     let view = views.keys().find_map(|key| key.strip_prefix("allocations:")).unwrap();

@@ -140,7 +140,7 @@ impl Fixture {
         Projector { address, status, task, shutdown: Some(shutdown) }
     }
 
-    /// Runs a command of the program to its end; what it wrote.
+    /// Runs a command of the program to its end; what it wrote, and where it failed also on standard error.
     pub(crate) async fn run(&self, args: &[&str]) -> Result<String, String> {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_projector"))
             .args(args)
@@ -153,7 +153,8 @@ impl Fixture {
             .output();
         let output = tokio::time::timeout(DEADLINE, output).await.expect("it ends").unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        let told = text(&output.stdout);
+        if output.status.success() { Ok(told) } else { Err(told + &text(&output.stderr)) }
     }
 
     pub(crate) async fn rebuild(&self, projection: &str) {
