@@ -1,4 +1,4 @@
-//! What no read side on these servers could do better, however it were written: the steps that it can't do without, with nothing of Tally around them.
+//! What the servers do of the read side's work with nothing of Tally around them. Of the same design: another one may need fewer steps.
 
 use std::time::{Duration, Instant};
 
