@@ -115,27 +115,6 @@ async fn verify_finds_an_event_that_is_not_the_one_that_was_applied_and_a_view_t
 }
 
 #[tokio::test]
-async fn the_command_line_tells_how_the_projections_are() {
-    let mut f = fixture().await;
-    f.append_random(20).await;
-    let _projector = f.projector(&[]).await;
-    f.projected(f.head).await;
-    let table = f.run(&["status"]).await.unwrap();
-    for projection in projections::ALL {
-        assert!(table.contains(projection), "{table}");
-    }
-    let json = f.run(&["status", "--json"]).await.unwrap();
-    for line in json.lines() {
-        let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(value["checkpoint"], f.head, "{line}");
-    }
-    let sentence = f.run(&["explain-lag", "stock"]).await.unwrap();
-    assert!(sentence.contains("caught up"), "{sentence}");
-    assert_eq!(f.run(&["parked"]).await.unwrap().trim(), "no event is parked");
-    assert!(f.run(&["rollback", "stock"]).await.unwrap_err().contains("no earlier generation"));
-}
-
-#[tokio::test]
 async fn another_number_of_shards_is_refused_until_the_read_model_is_divided_anew() {
     let mut f = fixture().await;
     f.append_random(60).await;
