@@ -4,7 +4,7 @@
 --     psql --no-psqlrc -v log=main -f roles.sql ADMIN_URL
 --
 -- tally_LOG_owner migrates; tally_LOG_appender is for command-service, tally_LOG_tailer for the projector, tally_LOG_reader for query-service's event-log API.
--- The two roles that hold the rights are made here and not by the migration, so that the owner needs no right to create roles.
+-- The roles that hold the rights are made here and not by the migration, so that the owner needs no right to create roles.
 
 \set ON_ERROR_STOP on
 \if :{?log}
@@ -17,6 +17,7 @@
 \getenv read_password TALLY_READ_PASSWORD
 \set append tally_ :log _append
 \set read tally_ :log _read
+\set tail tally_ :log _tail
 \set owner tally_ :log _owner
 \set appender tally_ :log _appender
 \set tailer tally_ :log _tailer
@@ -25,9 +26,10 @@
 BEGIN;
 CREATE ROLE :append NOLOGIN;
 CREATE ROLE :read NOLOGIN;
-CREATE ROLE :owner LOGIN PASSWORD :'owner_password' IN ROLE :append, :read;
+CREATE ROLE :tail NOLOGIN;
+CREATE ROLE :owner LOGIN PASSWORD :'owner_password' IN ROLE :append, :read, :tail;
 CREATE ROLE :appender LOGIN PASSWORD :'append_password' IN ROLE :append;
-CREATE ROLE :tailer LOGIN PASSWORD :'tail_password' IN ROLE :read;
+CREATE ROLE :tailer LOGIN PASSWORD :'tail_password' IN ROLE :tail;
 CREATE ROLE :reader LOGIN PASSWORD :'read_password' IN ROLE :read;
 GRANT CREATE ON DATABASE :"DBNAME" TO :owner;
 COMMIT;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
-use tally_event_store::ReadOptions;
+use tally_event_store::{ReadOptions, ReadRole};
 use tally_read_model::{Options, projections};
 use tally_runtime::{CommonArgs, PortArgs};
 
@@ -135,7 +135,7 @@ pub(crate) struct ShowArgs {
 /// Where the log and the read model are, and the limits of carrying one to the other.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProjectingArgs {
-    /// URL of the Postgres database that holds the log, as a member of the log's read role: postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    /// URL of the Postgres database that holds the log, as a member of the log's tail role: postgres://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: String,
 
@@ -226,6 +226,7 @@ impl ProjectingArgs {
 
     pub(crate) fn log_options(&self) -> ReadOptions {
         ReadOptions {
+            role: ReadRole::Tail,
             connections_max: self.database_connections_max,
             acquire_timeout: Duration::from_millis(self.database_acquire_ms_max),
             statement_timeout: Duration::from_millis(self.database_statement_ms_max),

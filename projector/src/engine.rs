@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::alarm::Alarm;
 use crate::audit::Audit;
 use crate::conduct::Conductor;
+use crate::high_water::HighWaterMarks;
 use crate::metrics::METRICS;
 use crate::outward::Outward;
 use crate::replicas::{TEND_EVERY, leave, member, tend};
@@ -63,6 +64,7 @@ impl Surroundings for Machine {
 struct Units {
     engine: Engine,
     tail: Arc<Tail>,
+    high_water: Arc<HighWaterMarks>,
     writer: Writer,
     member: String,
     tasks: JoinSet<Alarm>,
@@ -81,6 +83,7 @@ impl Engine {
         let member = member(&format!("{:012x}", Uuid::new_v4().as_u128() >> 80), &versions);
         let mut units = Units {
             tail: Arc::clone(&tail),
+            high_water: Arc::new(HighWaterMarks::new(self.store.clone(), self.model.shards())),
             writer: writer.clone(),
             member: member.clone(),
             tasks: JoinSet::new(),
@@ -107,6 +110,11 @@ impl Engine {
             let Engine { store, projections, status, .. } = units.engine.clone();
             AbortOnDropHandle::new(tokio::spawn(Audit::new(store, writer.clone(), projections, status).run(every)))
         });
+        let high_water = Arc::clone(&units.high_water);
+        let _high_water = AbortOnDropHandle::new(tokio::spawn({
+            let high_water = Arc::clone(&high_water);
+            async move { high_water.run().await }
+        }));
         let mut plans = units.engine.model.subscribe_projectors();
         let status = units.engine.status.clone();
         while !stop.is_cancelled() {
@@ -132,6 +140,9 @@ impl Engine {
         units.tasks.shutdown().await;
         if let Err(failure) = leave(&writer, &versions, &member).await {
             tracing::debug!(%failure, "leases are not given back and will run out");
+        }
+        if let Err(error) = high_water.write().await {
+            tracing::debug!(%error, "how far the views have come is not written down");
         }
         // Where the log was replaced by another one there is nothing left to do; how it is stays told.
         stop.cancelled().await;
@@ -212,6 +223,7 @@ impl Units {
             fold: Arc::clone(fold),
             log: Arc::new(Reader::new(Arc::clone(&self.tail))),
             views: Arc::new(self.writer.clone()),
+            high_water: Arc::clone(&self.high_water) as _,
             member: self.member.clone(),
             observer: Observer { read, applied },
         };

@@ -101,20 +101,34 @@ fn at_rate(facts: &Projection) -> String {
 /// What keeps its owner from its work.
 fn waiting(facts: &Projection) -> Explanation {
     let (name, why) = (&facts.name, &facts.reason);
-    let (reason, what) = of_store(why).unwrap_or(("WAITING", "Its projector waits"));
+    let (reason, what) = of_store(why).unwrap_or((WAITING, "Its projector waits"));
     Explanation::new(reason, format!("{what}, so {name} stays at position {}: {why}.", facts.checkpoint))
 }
 
+/// What a store says, why a projection waits then, and the same for people.
+const OF_STORES: [(&str, (&str, &str)); 6] = [
+    ("the event store", ("POSTGRES_AWAY", "Postgres is away")),
+    ("READONLY", ("REDIS_READ_ONLY", "Redis is read-only")),
+    ("OOM", ("REDIS_OUT_OF_MEMORY", "Redis is out of memory")),
+    ("noeviction", ("REDIS_MAY_EVICT", "Redis may evict what it is given")),
+    ("another owner", ("OTHER_OWNER", "Another projector works at it")),
+    ("the read model is unavailable", ("REDIS_AWAY", "Redis is away")),
+];
+/// For another reason than these.
+const WAITING: &str = "WAITING";
+
+/// Why a projection waits, for programs.
+pub(crate) fn reason_to_wait(why: &str) -> &'static str {
+    of_store(why).map_or(WAITING, |(reason, _)| reason)
+}
+
+/// All that [`reason_to_wait`] says.
+pub(crate) fn reasons_to_wait() -> impl Iterator<Item = &'static str> {
+    OF_STORES.into_iter().map(|(_, (reason, _))| reason).chain([WAITING])
+}
+
 fn of_store(why: &str) -> Option<(&'static str, &'static str)> {
-    let reasons = [
-        ("the event store", ("POSTGRES_AWAY", "Postgres is away")),
-        ("READONLY", ("REDIS_READ_ONLY", "Redis is read-only")),
-        ("OOM", ("REDIS_OUT_OF_MEMORY", "Redis is out of memory")),
-        ("noeviction", ("REDIS_MAY_EVICT", "Redis may evict what it is given")),
-        ("another owner", ("OTHER_OWNER", "Another projector works at it")),
-        ("the read model is unavailable", ("REDIS_AWAY", "Redis is away")),
-    ];
-    reasons.into_iter().find(|(mark, _)| why.contains(mark)).map(|(_, reason)| reason)
+    OF_STORES.into_iter().find(|(mark, _)| why.contains(mark)).map(|(_, reason)| reason)
 }
 
 #[cfg(test)]

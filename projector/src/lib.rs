@@ -33,6 +33,7 @@ mod model;
 mod audit;
 mod commands;
 mod engine;
+mod high_water;
 mod outward;
 mod report;
 mod run;

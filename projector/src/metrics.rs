@@ -17,6 +17,7 @@ use prometheus::{
 use tally_read_model::Unit;
 use time::OffsetDateTime;
 
+use crate::explain::{reason_to_wait, reasons_to_wait};
 use crate::loss::Kind;
 use crate::metrics::arrivals::Arrivals;
 use crate::metrics::ownership::Ownership;
@@ -43,6 +44,7 @@ pub(crate) struct Metrics {
     generation: IntGaugeVec,
     retries: IntCounterVec,
     states: IntGaugeVec,
+    waiting: IntGaugeVec,
     losses: IntCounterVec,
     parked: IntGaugeVec,
     digest_mismatches: IntGaugeVec,
@@ -113,6 +115,11 @@ impl Metrics {
                 "1 for the state that a projection (or the reading of the log) is in, 0 for the others.",
                 &["projection", "shard", "state"]
             )?,
+            waiting: register_int_gauge_vec!(
+                "tally_projection_waiting",
+                "1 for the reason for which a projection (or the reading of the log) waits, as ExplainLag names it.",
+                &["projection", "shard", "reason"]
+            )?,
         })
     }
 
@@ -168,6 +175,7 @@ impl Metrics {
         for state in STATES {
             let _ = self.states.remove_label_values(&[unit.projection, &shard, state]);
         }
+        self.waits_no_more(unit.projection, &shard);
         for gauge in [&self.generation, &self.parked, &self.digest_mismatches] {
             let _ = gauge.remove_label_values(&labels);
         }
@@ -215,6 +223,16 @@ impl Metrics {
         };
         for state in STATES {
             self.states.with_label_values(&[name.as_str(), &shard, state]).set(i64::from(state == now));
+        }
+        self.waits_no_more(&name, &shard);
+        if let State::Waiting(why) = state {
+            self.waiting.with_label_values(&[name.as_str(), &shard, reason_to_wait(why)]).set(1);
+        }
+    }
+
+    fn waits_no_more(&self, name: &str, shard: &str) {
+        for reason in reasons_to_wait() {
+            let _ = self.waiting.remove_label_values(&[name, shard, reason]);
         }
     }
 }

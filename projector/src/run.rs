@@ -134,8 +134,9 @@ impl UnitRun {
             let parked = self.writer.parked_count(self.work.unit(), seen.live.0).await?;
             METRICS.parked(self.work.unit(), parked);
         }
-        self.work.look_again();
+        // As of what it has come to, which is forgotten next.
         self.report(rates, "", false).await;
+        self.work.look_again();
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::fold::{Concern, Folded};
 use crate::parked::ParkedEvent;
 use crate::projection::Unfoldable;
 use crate::retry::Failure;
-use crate::stores::{Log, Views};
+use crate::stores::{HighWater, Log, Views};
 use crate::{Fold, Recorded};
 
 /// How often a batch is tried again without what turned out to be lost.
@@ -27,6 +27,7 @@ pub(crate) struct Stepper {
     pub(crate) fold: Arc<dyn Fold>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) views: Arc<dyn Views>,
+    pub(crate) high_water: Arc<dyn HighWater>,
     /// The name under which this process holds leases.
     pub(crate) member: String,
     pub(crate) observer: Observer,

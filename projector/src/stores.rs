@@ -32,6 +32,16 @@ pub(crate) trait Log: Send + Sync {
     async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure>;
 }
 
+/// How far the live views of units were seen to come, kept where the read model's losses don't reach.
+#[async_trait]
+pub(crate) trait HighWater: Send + Sync {
+    /// The build that was live when the unit was seen last, and how far it had come.
+    async fn mark(&self, unit: Unit) -> Result<Option<(BuildId, u64)>, Failure>;
+
+    /// A unit's live build has come so far.
+    fn reached(&self, unit: Unit, build: BuildId, position: u64);
+}
+
 /// What comes after `at` in a part of the log that was read from there on.
 pub(crate) fn follow((position, fingerprint): At, mut read: Vec<Arc<Recorded>>) -> Result<Vec<Arc<Recorded>>, Failure> {
     match read.first() {

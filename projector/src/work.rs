@@ -48,6 +48,8 @@ pub(crate) struct Work {
     lost: Lost,
     /// The furthest that the live build was seen, to notice when Redis goes back.
     furthest: Option<(BuildId, u64)>,
+    /// Whether that was asked of those who worked at the unit before.
+    is_recalled: bool,
     scrubbed: Walk,
     /// The next events for the build that catches up, and what they come after, read while the last batch was being applied.
     ahead: Option<(At, Vec<Arc<Recorded>>)>,
@@ -88,6 +90,7 @@ impl Work {
             seen: None,
             lost: Lost::new(),
             furthest: None,
+            is_recalled: false,
             scrubbed: Walk::default(),
             ahead: None,
         }
@@ -176,7 +179,7 @@ impl Work {
             }
             Stepped::Nothing => Turn::Rest,
             Stepped::Done(now) => {
-                self.furthest = Some((build, now.position));
+                self.reached(build, now.position);
                 if let Some(seen) = &mut self.seen {
                     seen.live.1 = now;
                 }
@@ -189,6 +192,13 @@ impl Work {
             Stepped::NotOwner => Turn::NotOwner,
         };
         Ok(turn)
+    }
+
+    fn reached(&mut self, build: BuildId, position: u64) {
+        if self.furthest != Some((build, position)) {
+            self.furthest = Some((build, position));
+            self.stepper.high_water.reached(self.unit(), build, position);
+        }
     }
 
     /// The live build waits for a position that the log does not have any more: it went back. Then there is nothing to wait for.

@@ -168,6 +168,7 @@ impl EventLogArgs {
             connections_max: self.event_log_connections_max,
             acquire_timeout: Duration::from_millis(self.event_log_acquire_ms_max),
             statement_timeout: Duration::from_millis(self.event_log_statement_ms_max),
+            ..ReadOptions::default()
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! View and checkpoint come from Redis together, so each answer knows the position that it holds as of. Nearly every read is one look.
 
+mod versions;
+
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ServeArgs;
-use crate::limited_wait::LimitedWait;
+use crate::limited_wait::{LimitedWait, Place};
 use crate::metrics::{Counted, METRICS};
 use crate::read_after::{After, BEFORE_ANY_LOG, ReadAfter, is_of_another_log};
 use crate::status::{Failure, Wanted};
 use crate::watched::Watched;
+use versions::VersionSeen;
 
 /// How long a call may take whose caller sets no deadline. Above the longest wait that there is, so that it cuts nothing but a store that hangs.
 const CALL_MAX: Duration = Duration::from_secs(90);
@@ -54,18 +57,12 @@ struct Look<T> {
     value: T,
 }
 
-impl<T> Look<T> {
-    fn with<U>(self, value: impl FnOnce(T) -> Result<U, Failure>) -> Result<Look<U>, Failure> {
-        let Self { position, shard, may_be_stale, parked, value: found } = self;
-        Ok(Look { position, shard, may_be_stale, parked, value: value(found)? })
-    }
-}
+/// Says whether what was found has the version of a stream that is asked for.
+type HasVersion<T> = fn(&T) -> Result<bool, Failure>;
 
-/// What the streams projection knows of a stream: 16 bytes, both numbers big-endian.
-#[derive(Clone, Copy)]
-struct StreamHead {
-    version: u64,
-    position: u64,
+/// Of what holds no version of a stream.
+fn no_version<T>() -> Option<HasVersion<T>> {
+    None
 }
 
 impl Reader {
@@ -113,7 +110,7 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<Bytes>>, Failure> {
-        self.read(from, asked, time_left, || self.look(from, key), |_| Ok(false)).await
+        self.read(from, asked, time_left, || self.look(from, key), no_version()).await
     }
 
     /// As [`Reader::encoded_view`], of a view that has the version of a stream, whose id is `kind` and the key: who asks for a version of that stream
@@ -126,12 +123,16 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
     ) -> Result<Answer<Option<Bytes>>, Failure> {
-        let has_it = |view: &Option<Bytes>| match (&asked.after, view) {
-            (After::StreamVersion { stream_id, version }, Some(view)) if stream_id.strip_prefix(kind) == Some(key) => {
-                Ok(u64::try_from(version_of(&decode(view.clone())?)).is_ok_and(|seen| seen >= *version))
-            }
-            _ => Ok(false),
+        let version = match &asked.after {
+            After::StreamVersion { stream_id, version } if stream_id.strip_prefix(kind) == Some(key) => Some(*version),
+            _ => None,
         };
+        let has_it = version.map(|version| {
+            move |view: &Option<Bytes>| match view {
+                Some(view) => Ok(u64::try_from(version_of(&decode(view.clone())?)).is_ok_and(|seen| seen >= version)),
+                None => Ok(false),
+            }
+        });
         self.read(from, asked, time_left, || self.look(from, key), has_it).await
     }
 
@@ -155,7 +156,7 @@ impl Reader {
                 Err(error) => Err(self.missed(self.model.units(from.projection), error).await),
             }
         };
-        let Answer { value, freshness } = self.read(from, asked, time_left, look, |_| Ok(false)).await?;
+        let Answer { value, freshness } = self.read(from, asked, time_left, look, no_version()).await?;
         let decoded = value.into_iter().map(|(member, view)| Ok((member, decode(view)?)));
         Ok(Answer { value: decoded.collect::<Result<_, Failure>>()?, freshness })
     }
@@ -199,7 +200,7 @@ impl Reader {
         asked: &ReadAfter,
         time_left: Option<Duration>,
         look: impl Fn() -> F + Send + Sync,
-        has_it: impl Fn(&T) -> Result<bool, Failure> + Send + Sync,
+        has_it: Option<impl Fn(&T) -> Result<bool, Failure> + Send + Sync>,
     ) -> Result<Answer<T>, Failure>
     where
         F: Future<Output = Result<Look<T>, Failure>> + Send,
@@ -220,7 +221,7 @@ impl Reader {
         asked: &ReadAfter,
         wait: &mut LimitedWait<'_>,
         look: impl Fn() -> F + Send + Sync,
-        has_it: impl Fn(&T) -> Result<bool, Failure> + Send + Sync,
+        has_it: Option<impl Fn(&T) -> Result<bool, Failure> + Send + Sync>,
     ) -> Result<Answer<T>, Failure>
     where
         F: Future<Output = Result<Look<T>, Failure>> + Send,
@@ -234,19 +235,14 @@ impl Reader {
                 token.position
             }
             After::StreamVersion { stream_id, version } => {
-                // What is asked for may say itself that it is new enough.
-                if let Ok(seen) = self.look_once(wait, &look).await
-                    && has_it(&seen.value)?
-                {
-                    return self.answer(from, asked, seen, 0, false).await;
-                }
-                match self.stream_at(stream_id, *version, wait).await? {
-                    Ok(head) => head.position,
-                    Err(position) if asked.fail_on_timeout => {
+                match self.version_seen((stream_id, *version), (from, &look, has_it.as_ref()), wait).await? {
+                    VersionSeen::InItself(seen) => return self.answer(from, asked, seen, 0, false).await,
+                    VersionSeen::At(position) => position,
+                    VersionSeen::NotYet { position } if asked.fail_on_timeout => {
                         let wanted = Wanted::StreamVersion { stream_id: stream_id.clone(), version: *version };
                         return Err(Failure::NotYetVisible { projection: self.streams.projection, position, wanted });
                     }
-                    Err(_) => {
+                    VersionSeen::NotYet { .. } => {
                         may_be_stale = true;
                         0
                     }
@@ -287,44 +283,6 @@ impl Reader {
         Ok(Answer { value: seen.value, freshness })
     }
 
-    /// Whether what is as of `position` has seen what was asked for. Where a stream's version stands is looked up once: `after` names the position
-    /// from then on.
-    pub(crate) async fn has_seen(&self, after: &mut After, position: u64) -> bool {
-        if let After::StreamVersion { stream_id, version } = after {
-            let Ok(Look { value: Some(head), .. }) = self.look(&self.streams, stream_id).await else { return false };
-            match StreamHead::decode(head) {
-                Ok(head) if head.version >= *version => *after = After::Position(head.position),
-                Ok(_) | Err(_) => return false,
-            }
-        }
-        match after {
-            After::Nothing => true,
-            After::Position(wanted) => position >= *wanted,
-            After::Token(token) => position >= token.position,
-            After::StreamVersion { .. } => false,
-        }
-    }
-
-    /// Where the stream stands as soon as it is at `version`, or the position at which it still wasn't when the wait was over.
-    async fn stream_at(
-        &self,
-        stream_id: &str,
-        version: u64,
-        wait: &mut LimitedWait<'_>,
-    ) -> Result<Result<StreamHead, u64>, Failure> {
-        let look = || async {
-            let seen = self.look(&self.streams, stream_id).await?;
-            seen.with(|view| view.map(StreamHead::decode).transpose())
-        };
-        // Which position it is at isn't known: after every one that was seen without it.
-        let behind = |seen: &Look<Option<StreamHead>>| match seen.value {
-            Some(head) if head.version >= version => None,
-            Some(_) | None => Some(seen.position.saturating_add(1)),
-        };
-        let (seen, reached) = self.settle(&self.streams, wait, look, behind).await?;
-        Ok(seen.value.filter(|_| reached).ok_or(seen.position))
-    }
-
     /// Looks until `behind` no longer names a position to wait for, or the wait is over; says which of both it was.
     async fn settle<T: Send, F>(
         &self,
@@ -339,7 +297,7 @@ impl Reader {
         loop {
             let seen = match self.look_once(wait, &look).await {
                 Err(Failure::Recovering { shard, complete_from }) if wait.is_asked_for && !wait.is_over() => {
-                    wait.for_position(from, shard, complete_from).await?;
+                    wait.for_position(Place { from, shard, position: complete_from }).await?;
                     continue;
                 }
                 seen => seen?,
@@ -348,7 +306,7 @@ impl Reader {
             if wait.is_over() {
                 return Ok((seen, false));
             }
-            wait.for_position(from, seen.shard, wanted).await?;
+            wait.for_position(Place { from, shard: seen.shard, position: wanted }).await?;
         }
     }
 
@@ -395,14 +353,6 @@ impl Reader {
         #[cfg(feature = "planted-faults")]
         let may_be_stale = crate::planted::flag(may_be_stale);
         Ok(Freshness { position, may_be_stale, token: token.encode(), parked_position })
-    }
-}
-
-impl StreamHead {
-    fn decode(view: Bytes) -> Result<Self, Failure> {
-        let (version, rest) = view.split_first_chunk::<8>().ok_or(Failure::Unreadable)?;
-        let position = rest.try_into().map_err(|_| Failure::Unreadable)?;
-        Ok(Self { version: u64::from_be_bytes(*version), position: u64::from_be_bytes(position) })
     }
 }
 

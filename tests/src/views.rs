@@ -63,21 +63,29 @@ async fn try_dump(redis: &mut MultiplexedConnection, log: &str) -> redis::RedisR
     Ok(dump)
 }
 
-/// Takes the part of a projection's live build away that holds a view, as an eviction would. Says how many keys that were.
+/// The key of the part of a projection's live build that holds a view.
 ///
 /// # Panics
-/// When Redis is away.
-pub async fn evict(redis: &mut MultiplexedConnection, log: &str, projection: &str, view_key: &str) -> i64 {
+/// When Redis is away, or there is no such view.
+pub async fn bucket_of(redis: &mut MultiplexedConnection, log: &str, projection: &str, view_key: &str) -> String {
     let shard = format!("tally:{log}:{{{log}:r0}}:{projection}:");
     let build: String = redis.get(format!("{shard}live")).await.expect("there is a live build");
-    let mut evicted = 0;
     for bucket in keys(redis, &format!("{shard}{build}:views:")).await.expect("Redis can be read") {
         if redis.hexists(&bucket, format!("v{view_key}")).await.expect("Redis can be read") {
-            let removed: i64 = redis.del(&bucket).await.expect("Redis can be written");
-            evicted += removed;
+            return bucket;
         }
     }
-    evicted
+    panic!("{projection} has no view of {view_key}")
+}
+
+/// Takes the part of a projection's live build away that holds a view, as an eviction would.
+///
+/// # Panics
+/// When Redis is away, or there is no such view.
+pub async fn evict(redis: &mut MultiplexedConnection, log: &str, projection: &str, view_key: &str) {
+    let bucket = bucket_of(redis, log, projection, view_key).await;
+    let removed: i64 = redis.del(&bucket).await.expect("Redis can be written");
+    assert_eq!(removed, 1, "{bucket} was there");
 }
 
 async fn keys(redis: &mut MultiplexedConnection, prefix: &str) -> redis::RedisResult<Vec<String>> {

@@ -1,18 +1,12 @@
 //! Log lines: for people on a terminal and JSON elsewhere, and whatever is written for a call names its trace.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use system_tests::client::{ReadAfter, RustClient, TallyClient};
-use system_tests::{Launch, Servers, Service, Tally, binary, eventually, run_to_end, target_dir};
+use system_tests::{Launch, Screen, Servers, Service, Tally, eventually, run_to_end, target_dir};
 use tally_api::projections::v1::ListProjectionsRequest;
 use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
-use tally_servers::guard::GuardedCommand;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
 use uuid::Uuid;
@@ -21,41 +15,6 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// What begins a colour.
 const ESCAPE: char = '\u{1b}';
-
-/// What was written to a terminal so far.
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Vec<u8>>>);
-
-impl Screen {
-    /// A terminal, and what will be on it.
-    fn open() -> (File, Self) {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let terminal = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let screen = Self::default();
-        let (written, mut master) = (Arc::clone(&screen.0), File::from(master));
-        // It ends when nobody has the terminal any more.
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4_096];
-            while let Ok(count @ 1..) = master.read(&mut bytes) {
-                written.lock().unwrap().extend_from_slice(&bytes[..count]);
-            }
-        });
-        (File::from(terminal), screen)
-    }
-
-    /// The line that says this.
-    async fn line(&self, what: &str) -> String {
-        eventually(what, async || {
-            let written = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
-            let (lines, _) = written.rsplit_once('\n')?;
-            lines.lines().find(|line| line.contains(what)).map(str::to_owned)
-        })
-        .await
-    }
-}
 
 /// query-service with a log format that is left to itself.
 async fn settings() -> Vec<(&'static str, String)> {
@@ -76,22 +35,10 @@ async fn read_something(address: &str) {
 #[tokio::test]
 async fn on_a_terminal_lines_are_for_people() {
     for (no_color, is_coloured) in [("", true), ("1", false)] {
-        let (terminal, screen) = Screen::open();
         let mut environment = settings().await;
         environment.push(("NO_COLOR", no_color.to_owned()));
-        let command = GuardedCommand {
-            program: binary("query-service"),
-            args: vec!["serve".into()],
-            env: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            user: None,
-            folder: None,
-            log: terminal,
-            stdout_to_log: false,
-            stop_signal: "KILL",
-            stop_within: std::time::Duration::ZERO,
-            remove: None,
-        };
-        let process = command.spawn().unwrap();
+        let (process, screen) =
+            Screen::of(&Launch { program: "query-service", arguments: vec!["serve".to_owned()], environment });
         let address = process.announced_address().unwrap().await.unwrap();
         read_something(&address).await;
         for line in [screen.line("starting").await, screen.line("a call ended").await] {

@@ -5,7 +5,7 @@ mod readers;
 use std::sync::Arc;
 
 use system_tests::client::{Date, NewOrder, ReadAfter, TallyClient};
-use system_tests::{Dump, Log, PATIENCE, Tally, dump, evict, views_equal_fold};
+use system_tests::{Dump, Launch, Log, PATIENCE, Screen, Tally, dump, evict, views_equal_fold};
 
 use crate::crash::connect;
 use crate::load::Load;
@@ -84,7 +84,7 @@ async fn story_8_a_rebuild_mends_what_was_damaged() {
     something_of_everything(&tally).await;
     let before = dump_when_caught_up(&tally).await;
     let mut redis = tally.redis().await;
-    assert_eq!(evict(&mut redis, &tally.log, "stock", "LAMP").await, 1);
+    evict(&mut redis, &tally.log, "stock", "LAMP").await;
     assert_ne!(dump(&mut redis, &tally.log).await, before);
 
     let (status, output) = tally.rebuild("stock").await;
@@ -93,6 +93,24 @@ async fn story_8_a_rebuild_mends_what_was_damaged() {
     assert_eq!(dump_when_caught_up(&tally).await, before);
     let stock = tally.client().get_stock("LAMP", &ReadAfter::nothing()).await.unwrap();
     assert_eq!(stock.batches[0].batch_ref, "b1");
+}
+
+#[tokio::test]
+async fn on_a_terminal_a_rebuild_and_a_check_show_a_bar() {
+    let tally = Tally::start().await;
+    something_of_everything(&tally).await;
+    let head = views_equal_fold(&tally).await.head;
+    // It tells how far it is for as long as it is not promoted.
+    for (arguments, what) in
+        [(["rebuild", "stock", "--wait-for-promotion"].as_slice(), "stock"), (&["verify"], "verify")]
+    {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let (process, screen) = Screen::of(&Launch { arguments, ..tally.projector.launched().clone() });
+        assert!(process.exited().await.unwrap().success(), "{}", screen.text());
+        let (drawn, bar) = (screen.text(), format!("{what} ["));
+        assert!(drawn.contains(&bar) && drawn.contains(&format!("/{head} events")), "{drawn:?}");
+        assert!(drawn.contains("left"), "{drawn:?}");
+    }
 }
 
 #[tokio::test]

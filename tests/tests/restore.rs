@@ -9,7 +9,7 @@ use system_tests::{Tally, eventually, views_equal_fold};
 use tally_servers::find;
 use tonic::Code;
 
-fn run(program: &str, arguments: &[&str]) {
+pub(crate) fn run(program: &str, arguments: &[&str]) {
     // Beside the server, where it isn't only linked into PATH.
     let beside = find::postgres_bin_dir().unwrap().join(program);
     let program = if beside.is_file() { beside } else { find::program(&[program]).expect("Postgres' tools") };

@@ -14,7 +14,7 @@ use super::world::{Fault, NAME, Redis, SHARDS, World};
 use crate::conduct::Conductor;
 use crate::replicas::{member, tend};
 use crate::step::{Observer, Stepper};
-use crate::stores::{Log, Views};
+use crate::stores::{HighWater, Log, Views};
 use crate::work::{BatchLimits, Surroundings, Turn, Work};
 
 /// How many things happen in a schedule.
@@ -99,6 +99,7 @@ async fn process(world: Arc<World>, conductor: Conductor, clock: Arc<Clock>, nam
                     fold: fold(),
                     log: Arc::clone(&world) as Arc<dyn Log>,
                     views: Arc::clone(&world) as Arc<dyn Views>,
+                    high_water: Arc::clone(&world) as Arc<dyn HighWater>,
                     member: name.clone(),
                     observer: Observer { read: |_, _| {}, applied: |_, _, _| {} },
                 };

@@ -1,5 +1,7 @@
 //! The stores in memory: a log, and a read model that does in one step what each script does.
 
+mod log;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
@@ -13,8 +15,7 @@ use tonic::async_trait;
 
 use crate::Recorded;
 use crate::projections::testing::external;
-use crate::retry::Failure;
-use crate::stores::{At, Log, Views, follow};
+use crate::stores::Views;
 
 pub(super) const NAME: &str = "model";
 pub(super) const SHARDS: u16 = 2;
@@ -59,6 +60,8 @@ pub(super) struct Redis {
 pub(super) struct Inner {
     pub(super) log: Vec<Arc<Recorded>>,
     pub(super) redis: Redis,
+    /// How far each shard was seen to come. Redis's losses don't reach it.
+    pub(super) reached: BTreeMap<u16, (BuildId, u64)>,
     pub(super) violation: Option<String>,
     /// Each event of the log's history is another one.
     pub(super) appended: u64,
@@ -85,7 +88,8 @@ pub(super) async fn step() {
 
 impl World {
     pub(super) fn new(fault: Fault) -> Self {
-        let inner = Inner { log: Vec::new(), redis: Redis::default(), violation: None, appended: 0 };
+        let inner =
+            Inner { log: Vec::new(), redis: Redis::default(), reached: BTreeMap::new(), violation: None, appended: 0 };
         Self { fault, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -185,23 +189,6 @@ fn went_back(keys: &BuildKeys, batch: &Batch) -> bool {
     let is_there = |key: &String| keys.views.contains_key(key);
     batch.views.iter().any(|change| !change.was_stored && is_there(&change.key))
         || batch.skipped.iter().any(|skipped| is_there(&skipped.name[1..].to_owned()))
-}
-
-#[async_trait]
-impl Log for World {
-    async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
-        let (before, limit) = at.0.checked_sub(1).map_or((0, limit), |before| (before, limit + 1));
-        let read = self.at_redis(|inner| inner.log.iter().skip(before as usize).take(limit).cloned().collect()).await;
-        if at.0 == 0 { Ok(read) } else { follow(at, read) }
-    }
-
-    async fn head(&self) -> Result<u64, Failure> {
-        Ok(self.at_redis(|inner| inner.log.len() as u64).await)
-    }
-
-    async fn event_at(&self, position: u64) -> Result<Option<Arc<Recorded>>, Failure> {
-        Ok(self.at_redis(|inner| inner.log.get(position as usize - 1).cloned()).await)
-    }
 }
 
 #[async_trait]

@@ -16,6 +16,14 @@ impl Work {
     pub(super) async fn look(&mut self) -> Result<Option<Seen>, Failure> {
         let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
         let look = views.look(unit).await?;
+        if !self.is_recalled {
+            // What says of itself already that readers have seen more has lost nothing since.
+            let says_so = |(build, furthest): &(BuildId, u64)| {
+                look.builds.get(build).copied().flatten().is_some_and(|state| state.fresh_from >= *furthest)
+            };
+            self.furthest = self.stepper.high_water.mark(unit).await?.filter(|mark| !says_so(mark));
+            self.is_recalled = true;
+        }
         let plan = match plan::read(&*views, unit.projection).await? {
             Some(plan) => plan,
             None => self.begin_plan().await?,
@@ -143,7 +151,7 @@ impl Work {
         {
             let behind = State { fresh_from: state.fresh_from.max(furthest), ..state };
             if self.edit(build, (&state, &behind)).await? {
-                self.furthest = Some((build, state.position));
+                self.reached(build, state.position);
                 self.note(Kind::WritesLost, furthest).await?;
             }
             return Ok(None);
@@ -153,7 +161,7 @@ impl Work {
             self.make_anew(look, plan, true).await?;
             return Ok(None);
         }
-        self.furthest = Some((build, state.position));
+        self.reached(build, state.position);
         Ok(Some((build, state)))
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tally_api::projections::v1::{ExplainLagRequest, ExplainLagResponse, ProjectionState};
 
-use crate::support::{Fixture, Projector, eventually, with_servers};
+use crate::support::{Fixture, Projector, eventually, fixture, with_servers};
 
 async fn explained(projector: &Projector, reason: &str) -> ExplainLagResponse {
     let mut admin = projector.admin().await;
@@ -85,4 +85,34 @@ async fn that_postgres_is_away_is_told_and_that_nobody_works() {
     let json = f.run(&["explain-lag", "order", "--json"]).await.unwrap();
     let told: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(told["reason"], "NO_OWNER", "{json}");
+}
+
+#[tokio::test]
+async fn how_long_a_projection_that_is_behind_will_take_is_told() {
+    let mut f = fixture().await;
+    f.append_random(10).await;
+    // One event after the other, so that it lasts longer than a rate takes to be known.
+    let projector = f.projector(&["--batch-events-max", "1"]).await;
+    f.projected(f.head).await;
+    f.run(&["pause", "order"]).await.unwrap();
+    for _ in 0..8 {
+        f.append_random(400).await;
+    }
+    f.run(&["resume", "order"]).await.unwrap();
+    let mut admin = projector.admin().await;
+    let (told, facts) = eventually("how long it takes", async || {
+        let request = ExplainLagRequest { projection: "order".into() };
+        let told = admin.explain_lag(request).await.unwrap().into_inner();
+        let facts = told.facts.clone().unwrap();
+        assert!(facts.checkpoint < f.head as i64, "it was through before it could be asked: {told:?}");
+        (facts.events_per_second > 0.0).then_some((told, facts))
+    })
+    .await;
+    assert_eq!(told.reason, "BEHIND");
+    let seconds = (facts.lag_events as f64 / facts.events_per_second).ceil();
+    let rate = facts.events_per_second;
+    let sentence =
+        format!("order is {} events behind at {rate:.0} events/s, so about {seconds:.0} s.", facts.lag_events);
+    assert_eq!(told.explanation, sentence);
+    assert!(facts.lag.is_some_and(|lag| lag.seconds > 0 || lag.nanos > 0), "{facts:?}");
 }

@@ -148,6 +148,8 @@ async fn a_rebuild_tells_its_progress_compares_waits_is_promoted_and_rolled_back
     let comparison = rebuild.comparison.unwrap();
     assert_eq!(comparison.differing_views, 1);
     assert!(comparison.sample[0].view.starts_with("sku-"), "{:?}", comparison.sample);
+    let how = &comparison.sample[0].description;
+    assert!(how.contains(" bytes instead of ") && how.contains(", from byte "), "{how}");
     assert!(comparison.views > 1);
     assert_eq!(f.checkpoint(projections::STOCK).await.generation, 1, "it waits");
 
@@ -168,6 +170,34 @@ async fn a_rebuild_tells_its_progress_compares_waits_is_promoted_and_rolled_back
     let nothing = admin.roll_back_rebuild(RollBackRebuildRequest { projection: "stock".into() }).await.unwrap_err();
     assert_eq!(nothing.code(), Code::FailedPrecondition);
     only_kept_ones_are_left(&f).await;
+}
+
+#[tokio::test]
+async fn in_the_middle_of_a_rebuild_its_rate_and_the_time_left_are_told() {
+    let mut f = fixture().await;
+    for _ in 0..5 {
+        f.append_random(400).await;
+    }
+    // One event after the other, so that it lasts longer than a rate takes to be known.
+    let projector = f.projector(&["--rebuild-events-max", "1"]).await;
+    f.projected(f.head).await;
+    let request = RebuildProjectionRequest { projection: "stock".into(), wait_for_promotion: false };
+    let mut told = projector.admin().await.rebuild_projection(request).await.unwrap().into_inner();
+    let (mut done, mut timed, mut promoted) = (0, 0, false);
+    while let Some(message) = told.message().await.unwrap() {
+        promoted = message.promoted;
+        let Some(rebuild) = message.rebuild else { continue };
+        assert!(rebuild.done_events >= done && rebuild.total_events == f.head as i64, "{rebuild:?}");
+        done = rebuild.done_events;
+        if let Some(left) = rebuild.time_left.filter(|_| (1..rebuild.total_events).contains(&done)) {
+            assert!(rebuild.events_per_second > 0.0, "{rebuild:?}");
+            let expected = (rebuild.total_events - done) as f64 / rebuild.events_per_second;
+            let left = left.seconds as f64 + f64::from(left.nanos) / 1e9;
+            assert!((left - expected).abs() < 0.01, "{left} s left, and {expected} by its rate");
+            timed += 1;
+        }
+    }
+    assert!(promoted && timed > 0, "told {timed} times how long it takes, promoted: {promoted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,7 @@ mod pages;
 mod process;
 mod read_stream;
 mod read_your_writes;
+mod shards;
 mod store_away;
 mod stream_versions;
 mod subscriptions;

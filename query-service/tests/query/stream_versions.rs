@@ -106,3 +106,32 @@ async fn a_view_that_has_the_version_itself_is_answered_whatever_else_is_still_t
     let told = told(&system.get_order(or_fail(within(SHORT, stream_at(4)))).await.expect_err("not yet"));
     assert_eq!(told.reason, "VIEWS_RECOVERING");
 }
+
+/// What was written to the same streams in between.
+#[tokio::test]
+async fn a_view_that_reaches_the_version_during_the_wait_is_answered_though_the_streams_stand_still() {
+    let system = System::start(&[ONE_WAITER, NO_POLLING].concat()).await;
+    system.apply_order(5, 2).await;
+    system.apply(projections::STREAMS, 5, &[stream_head(2, 5)]).await;
+    let waiting = system.one_that_waits(or_fail(within(LONG, stream_at(3)))).await;
+    system.apply_order(7, 2).await;
+    system.apply_order(8, 3).await;
+    let answer = soon(waiting).await.expect("it is there");
+    assert_eq!(answer.order, Some(order(3)));
+    let freshness = answer.freshness.expect("freshness");
+    assert_eq!((freshness.position, freshness.may_be_stale), (8, false));
+}
+
+/// Of an order that is kept elsewhere there is a stream and no view: that there is none can be waited for.
+#[tokio::test]
+async fn a_version_of_a_stream_without_a_view_is_waited_for_with_the_streams() {
+    let system = System::start(&[ONE_WAITER, NO_POLLING].concat()).await;
+    system.apply(projections::ORDER, 5, &[]).await;
+    system.apply(projections::STREAMS, 5, &[]).await;
+    let waiting = system.one_that_waits(or_fail(within(LONG, stream_at(1)))).await;
+    system.apply(projections::STREAMS, 7, &[stream_head(1, 6)]).await;
+    system.apply(projections::ORDER, 7, &[]).await;
+    let missing = told(&soon(waiting).await.expect_err("there is none"));
+    assert_eq!(missing.code, Code::NotFound);
+    assert_eq!(pairs(&missing), [("position", "7")]);
+}

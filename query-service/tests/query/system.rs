@@ -78,7 +78,10 @@ impl System {
         let stop = CancellationToken::new();
         let served = tokio::spawn(app.run(stop.clone().cancelled_owned()));
         let log_id = Uuid::new_v4();
-        let model = ReadModel::connect(writer_url, log, Options::default()).expect("valid settings");
+        let read_shards = flags.iter().find_map(|flag| flag.strip_prefix("--read-shards="));
+        let read_shards = read_shards.map_or(1, |shards| shards.parse().expect("a number"));
+        let options = Options { read_shards, ..Options::default() };
+        let model = ReadModel::connect(writer_url, log, options).expect("valid settings");
         Self {
             address,
             events: EventLogServiceClient::new(channel.clone()),
@@ -114,9 +117,16 @@ impl System {
 
     /// Moves a projection to `position`, as the projector does: for as long as Redis is away, again.
     pub(crate) async fn apply(&self, projection: &'static str, position: u64, changes: &[ViewChange]) {
+        for unit in self.writer.model().units(projection) {
+            self.apply_shard(unit, position, changes).await;
+        }
+    }
+
+    /// The same with one shard of it.
+    pub(crate) async fn apply_shard(&self, unit: Unit, position: u64, changes: &[ViewChange]) {
         let applied = async {
             loop {
-                match self.try_apply(projection, position, changes).await {
+                match self.try_apply(unit, position, changes).await {
                     Ok(applied) => return applied,
                     Err(Error::Unavailable(_)) => tokio::task::yield_now().await,
                     Err(error) => panic!("{error}"),
@@ -126,29 +136,18 @@ impl System {
         assert_eq!(tokio::time::timeout(SOON, applied).await.expect("Redis stays away"), Applied::Done);
     }
 
-    async fn try_apply(
-        &self,
-        projection: &'static str,
-        position: u64,
-        changes: &[ViewChange],
-    ) -> Result<Applied, Error> {
-        let mut applied = Applied::Done;
-        for unit in self.writer.model().units(projection) {
-            let (build, from) = self.begun_at(unit).await?;
-            let mut batch = Batch::default();
-            for change in changes.iter().filter(|change| self.writer.model().unit_of(projection, &change.key) == unit) {
-                let before = self.writer.load_views(unit, build, &from, std::slice::from_ref(&change.key)).await?;
-                let Some(before) = before else { return Ok(Applied::Moved) };
-                let was_stored = before[0] != StoredView::default();
-                batch.views.push(ViewChange { was_stored, ..change.clone() });
-            }
-            let to = State { position, ..from };
-            match self.writer.apply(unit, build, None, (&from, &to), &batch).await? {
-                Applied::Done => {}
-                other => applied = other,
-            }
+    async fn try_apply(&self, unit: Unit, position: u64, changes: &[ViewChange]) -> Result<Applied, Error> {
+        let (build, from) = self.begun_at(unit).await?;
+        let mut batch = Batch::default();
+        let model = self.writer.model();
+        for change in changes.iter().filter(|change| model.unit_of(unit.projection, &change.key) == unit) {
+            let before = self.writer.load_views(unit, build, &from, std::slice::from_ref(&change.key)).await?;
+            let Some(before) = before else { return Ok(Applied::Moved) };
+            let was_stored = before[0] != StoredView::default();
+            batch.views.push(ViewChange { was_stored, ..change.clone() });
         }
-        Ok(applied)
+        let to = State { position, ..from };
+        self.writer.apply(unit, build, None, (&from, &to), &batch).await
     }
 
     /// The live build, begun where there is none.

@@ -46,9 +46,21 @@ pub struct AppendOptions {
     pub snapshot_format: i32,
 }
 
-/// Limits of a [`ReadStore`](crate::ReadStore).
+/// What a [`ReadStore`](crate::ReadStore) may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadRole {
+    /// Read the log.
+    #[default]
+    Read,
+    /// Read the log, and note how far the read model was seen to come.
+    Tail,
+}
+
+/// The rights and the limits of a [`ReadStore`](crate::ReadStore).
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
+    /// What it may do.
+    pub role: ReadRole,
     /// Sessions, at most.
     pub connections_max: u32,
     /// How long to wait for a free session, opening one included.
@@ -70,7 +82,12 @@ impl Default for AppendOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { connections_max: 4, acquire_timeout: Duration::from_secs(2), statement_timeout: Duration::from_secs(5) }
+        Self {
+            role: ReadRole::default(),
+            connections_max: 4,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+        }
     }
 }
 

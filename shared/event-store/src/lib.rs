@@ -25,6 +25,9 @@ mod read_stream;
 mod snapshots;
 mod tail;
 
+// How far the read model was seen to come.
+mod reached;
+
 #[cfg(feature = "planted-faults")]
 mod planted;
 
@@ -36,13 +39,14 @@ pub use append::Appended;
 pub use append_store::AppendStore;
 pub use batch::{Batch, Guard, NewCommand, Unchanged};
 pub use commands::{Outcome, StoredCommand};
-pub use connection::{AppendOptions, ReadOptions};
+pub use connection::{AppendOptions, ReadOptions, ReadRole};
 pub use error::{Cause, Error};
 pub use event::{Metadata, NewEvent, StoredEvent};
 pub use exclusive::ExclusiveAppend;
 pub use load::{KnownStream, LoadedEvent, StoredSnapshot, StoredStream};
 pub use log_name::{InvalidLogName, LogName};
 pub use migrate::migrate;
+pub use reached::Reached;
 pub use read_stream::{Direction, StreamPage};
 pub use restored::renew_identity;
 pub use snapshots::NewSnapshot;

@@ -40,6 +40,12 @@ impl LogName {
     pub fn read_role(&self) -> String {
         format!("tally_{}_read", self.0)
     }
+
+    /// The role that may read the same and note how far the read model was seen to come.
+    #[must_use]
+    pub fn tail_role(&self) -> String {
+        format!("tally_{}_tail", self.0)
+    }
 }
 
 impl Default for LogName {
@@ -82,6 +88,7 @@ mod tests {
         assert_eq!(log.schema(), "tally_main");
         assert_eq!(log.append_role(), "tally_main_append");
         assert_eq!(log.read_role(), "tally_main_read");
+        assert_eq!(log.tail_role(), "tally_main_tail");
     }
 
     #[test]

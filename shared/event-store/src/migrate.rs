@@ -1,4 +1,4 @@
-//! Making a log: its schema, tables and functions, and the two roles that may use them.
+//! Making a log: its schema, tables and functions, and the roles that may use them.
 //!
 //! The SQL is the same for every log and is embedded; what depends on the log's name is done from here.
 
@@ -15,14 +15,14 @@ const ROLE_ATTEMPTS_MAX: u32 = 20;
 
 /// Brings a log's schema up to date and gives its roles their rights. May be run again, and by two at once.
 ///
-/// The user of the URL becomes the owner and a member of both roles. It may be an ordinary one: it needs `CREATE` on the
+/// The user of the URL becomes the owner and a member of all of them. It may be an ordinary one: it needs `CREATE` on the
 /// database, and `CREATEROLE` unless the roles are there and it is a member of them. A service is better given a user of
 /// its own that is a member of one role only (`GRANT tally_main_append TO its_user`).
 pub async fn migrate(database_url: &str, log: &LogName) -> Result<(), Error> {
     let options = connect_options(database_url, log)?;
     let mut connection = options.connect().await?;
     migrate_schema(&mut connection, log).await?;
-    for role in [log.append_role(), log.read_role()] {
+    for role in [log.append_role(), log.read_role(), log.tail_role()] {
         ensure_role(&mut connection, &role).await?;
     }
     grant_rights(&mut connection, log).await?;
@@ -78,15 +78,18 @@ fn lost_role_race(error: &sqlx::Error) -> bool {
 }
 
 async fn grant_rights(connection: &mut PgConnection, log: &LogName) -> Result<(), Error> {
-    let (schema, append, read) = (log.schema(), log.append_role(), log.read_role());
+    let (schema, append, read, tail) = (log.schema(), log.append_role(), log.read_role(), log.tail_role());
     // The lock makes two migrations of this log wait for each other, and no append for them.
     let statements = format!(
         "BEGIN;
          LOCK TABLE _sqlx_migrations IN EXCLUSIVE MODE;
-         GRANT USAGE ON SCHEMA {schema} TO {append}, {read};
-         GRANT SELECT ON log_head, events TO {append}, {read};
+         REVOKE ALL ON FUNCTION note_reached FROM PUBLIC;
+         GRANT USAGE ON SCHEMA {schema} TO {append}, {read}, {tail};
+         GRANT SELECT ON log_head, events TO {append}, {read}, {tail};
          GRANT SELECT ON commands, snapshots TO {append};
          GRANT EXECUTE ON FUNCTION append_batch, lock_head, prune_commands, save_snapshots TO {append};
+         GRANT SELECT ON reached TO {tail};
+         GRANT EXECUTE ON FUNCTION note_reached TO {tail};
          COMMIT"
     );
     Ok(execute(connection, statements).await?)

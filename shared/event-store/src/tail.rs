@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::connection::{AppendOptions, ReadOptions, Sessions};
+use crate::connection::{AppendOptions, ReadOptions, ReadRole, Sessions};
 use crate::error::Error;
 use crate::event::{StoredEvent, event_columns, signed, unsigned};
 use crate::log_name::LogName;
@@ -13,7 +13,7 @@ use crate::log_name::LogName;
 const READ_AFTER: &str =
     concat!("SELECT ", event_columns!(), " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2");
 
-/// Reads a log by position, with a role that can do nothing else. Cheap to clone.
+/// Reads a log by position, with a role that can do nothing else to it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReadStore {
     pub(crate) sessions: Arc<Sessions>,
@@ -28,7 +28,11 @@ impl ReadStore {
             statement_timeout: options.statement_timeout,
             ..AppendOptions::default()
         };
-        let sessions = Sessions::new(database_url, log, &log.read_role(), &limits)?;
+        let role = match options.role {
+            ReadRole::Read => log.read_role(),
+            ReadRole::Tail => log.tail_role(),
+        };
+        let sessions = Sessions::new(database_url, log, &role, &limits)?;
         Ok(Self { sessions: Arc::new(sessions) })
     }
 

@@ -59,6 +59,14 @@ async fn each_user_may_do_its_work_and_nothing_more() {
         assert!(!refused(&appender, table).await);
         assert!(refused(&tailer, table).await && refused(&reader, table).await);
     }
+    // Only the projector may note how far it has seen the read model come, and that by the one function.
+    assert!(!refused(&tailer, "SELECT count(*) FROM tally_main.reached").await);
+    for url in [&appender, &tailer, &reader] {
+        assert!(refused(url, "DELETE FROM tally_main.reached").await);
+    }
+    for url in [&appender, &reader] {
+        assert!(refused(url, "SELECT tally_main.note_reached('{stock}', '{0}', 1, '{1}', '{9}')").await);
+    }
     for url in urls {
         assert!(refused(url, "CREATE ROLE another").await);
         assert!(refused(url, "CREATE DATABASE another").await);

@@ -159,7 +159,7 @@ async fn parked_events_losses_and_generations_are_counted() {
 
     // A view is lost: who reads it finds that out.
     let mut redis = tally.redis().await;
-    assert_eq!(evict(&mut redis, &tally.log, "stock", "VASE").await, 1);
+    evict(&mut redis, &tally.log, "stock", "VASE").await;
     client.get_stock("VASE", &ReadAfter::nothing()).await.unwrap_err();
     becomes("losses_total", &["kind=\"views_missing\""], 1.0).await;
     assert_eq!(of_stock("losses_total", &["kind=\"emptied\""]).await, Some(0.0));
@@ -184,4 +184,37 @@ async fn parked_events_losses_and_generations_are_counted() {
     assert!(status.success(), "{said}");
     becomes("generation", &[], 2.0).await;
     becomes("parked_events", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn why_a_projection_waits_is_told_by_name() {
+    let tally = Tally::start_on_own_servers_with_environment(&METRICS).await;
+    tally.stocked("b1", "LAMP", 10).await;
+    let waits = async |reason: &str| {
+        let labels = ["projection=\"stock\"", &format!("reason=\"{reason}\"")];
+        Samples::of(&tally.projector).await.find("tally_projection_waiting", &labels)
+    };
+    assert_eq!(waits("").await, None, "it doesn't");
+    let mut redis = tally.redis().await;
+    let mut set = async |name: &str, value: &str| {
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(&mut redis).await.unwrap();
+    };
+    set("maxmemory", "1gb").await;
+    set("maxmemory-policy", "allkeys-lru").await;
+    eventually("that Redis may evict", async || waits("REDIS_MAY_EVICT").await.filter(|waits| *waits == 1.0)).await;
+    set("maxmemory-policy", "noeviction").await;
+    let nothing = async || waits("REDIS_MAY_EVICT").await.is_none().then_some(());
+    eventually("that it doesn't wait any more", nothing).await;
+    set("maxmemory", "1").await;
+    tally.stocked("b2", "VASE", 10).await;
+    eventually("that Redis is full", async || waits("REDIS_OUT_OF_MEMORY").await).await;
+    set("maxmemory", "0").await;
+    let seen = ReadAfter::position(4).or_fail();
+    tally.client().get_stock("VASE", &seen).await.unwrap();
+    tally.servers().postgres().kill().await.unwrap();
+    eventually("that Postgres is away", async || {
+        let labels = ["projection=\"log\"", "reason=\"POSTGRES_AWAY\""];
+        Samples::of(&tally.projector).await.find("tally_projection_waiting", &labels)
+    })
+    .await;
 }

@@ -21,8 +21,11 @@ async fn impatient(url: &str) -> Result<(AppendStore, ReadStore)> {
         statement_timeout: STATEMENT_TIMEOUT,
         ..Default::default()
     };
-    let read =
-        ReadOptions { connections_max: 4, acquire_timeout: ACQUIRE_TIMEOUT, statement_timeout: STATEMENT_TIMEOUT };
+    let read = ReadOptions {
+        acquire_timeout: ACQUIRE_TIMEOUT,
+        statement_timeout: STATEMENT_TIMEOUT,
+        ..ReadOptions::default()
+    };
     let log = LogName::default();
     Ok((AppendStore::connect(url, &log, append).await?, ReadStore::connect(url, &log, read).await?))
 }

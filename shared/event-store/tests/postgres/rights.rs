@@ -1,10 +1,10 @@
-//! What the two roles may not do.
+//! What the roles may not do.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tally_event_store::{AppendStore, LogName, NewSnapshot, ReadOptions, ReadStore};
+use tally_event_store::{AppendStore, LogName, NewSnapshot, Reached, ReadOptions, ReadRole, ReadStore};
 use tally_servers::{fresh_database, unique_log_name};
 
 use crate::fixture::{EVENTS_MAX, Log, append_options, batch, command, known};
@@ -13,7 +13,7 @@ const APPEND: &str =
     "SELECT * FROM append_batch('{order-2}', '{1}', '{Tested}', ARRAY['{}'], ARRAY['{}'], ARRAY[gen_random_uuid()],
     ARRAY[gen_random_uuid()], ARRAY['\\x00'::bytea], '{1}', '{1}', '{null}', '{null}', '{null}', '{}', '{}')";
 
-const FORBIDDEN_TO_BOTH: [&str; 34] = [
+const FORBIDDEN_TO_ALL: [&str; 38] = [
     "INSERT INTO events SELECT * FROM events",
     "INSERT INTO events (position, version, recorded_at, command_id, stream_id, event_type, payload, metadata)
         VALUES (99, 1, now(), gen_random_uuid(), 'order-x', 'Forged', '{}', '{}')",
@@ -40,6 +40,10 @@ const FORBIDDEN_TO_BOTH: [&str; 34] = [
     "UPDATE snapshots SET version = 99",
     "DELETE FROM snapshots",
     "TRUNCATE snapshots",
+    "INSERT INTO reached VALUES ('stock', 0, 1, '1', 9)",
+    "UPDATE reached SET position = 0",
+    "DELETE FROM reached",
+    "TRUNCATE reached",
     "ALTER TABLE events DISABLE TRIGGER ALL",
     "ALTER TABLE events DROP CONSTRAINT events_stream_version",
     "DROP TABLE events",
@@ -59,6 +63,9 @@ const FORBIDDEN_TO_READ: [&str; 6] = [
     "SELECT * FROM commands",
     "SELECT * FROM snapshots",
 ];
+
+const FORBIDDEN_TO_ALL_BUT_TAIL: [&str; 2] =
+    ["SELECT * FROM reached", "SELECT note_reached('{stock}', '{0}', 1, '{1}', '{9}')"];
 
 /// A log with one event, and a URL of a user who has nothing but one of its roles.
 async fn log_with_member(role: impl Fn(&LogName) -> String) -> Result<(Log, String)> {
@@ -98,7 +105,9 @@ async fn the_append_role_can_append_and_read_and_nothing_else() -> Result<()> {
     store.prune_commands(Duration::ZERO, 10).await?;
     store.begin_exclusive().await?.append(batch([command(&[("order-1", 3)])])).await?;
 
-    ensure_forbidden(&mut session(&log, &url).await?, &FORBIDDEN_TO_BOTH).await;
+    let mut session = session(&log, &url).await?;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL).await;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL_BUT_TAIL).await;
     assert_eq!(log.events().await?.len(), 3);
     Ok(())
 }
@@ -110,7 +119,35 @@ async fn the_read_role_can_read_and_nothing_else() -> Result<()> {
     assert_eq!(store.read_after(0, 10).await?.len(), 1);
 
     let mut session = session(&log, &url).await?;
-    ensure_forbidden(&mut session, &FORBIDDEN_TO_BOTH).await;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL).await;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_READ).await;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL_BUT_TAIL).await;
+    assert_eq!(log.events().await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tail_role_can_read_and_note_how_far_views_have_come_and_nothing_else() -> Result<()> {
+    let (log, url) = log_with_member(LogName::tail_role).await?;
+    let options = ReadOptions { role: ReadRole::Tail, ..ReadOptions::default() };
+    let store = ReadStore::connect(&url, &log.name, options).await?;
+    assert_eq!(store.read_after(0, 10).await?.len(), 1);
+    let reached = |shard, build: &str, position| Reached {
+        projection: "stock".to_owned(),
+        shard,
+        build: build.to_owned(),
+        position,
+    };
+    store.note_reached(2, &[reached(0, "1", 5), reached(1, "1", 7)]).await?;
+    // One build never goes back; another one begins where it is.
+    store.note_reached(2, &[reached(0, "1", 4), reached(1, "2", 3)]).await?;
+    let mut noted = store.reached(2).await?;
+    noted.sort_by_key(|it| it.shard);
+    assert_eq!(noted, [reached(0, "1", 5), reached(1, "2", 3)]);
+    assert_eq!(store.reached(3).await?, [], "of another read model");
+
+    let mut session = session(&log, &url).await?;
+    ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL).await;
     ensure_forbidden(&mut session, &FORBIDDEN_TO_READ).await;
     assert_eq!(log.events().await?.len(), 1);
     Ok(())

@@ -1,0 +1,78 @@
+//! How far each unit's views were seen to come, kept in Postgres: what Redis lost while no projector looked is known to the next one from there.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tally_event_store::{Error, Reached, ReadStore};
+use tally_read_model::{BuildId, Unit};
+use tokio::time::sleep;
+use tonic::async_trait;
+
+use crate::retry::Failure;
+use crate::stores::HighWater;
+
+/// How often what is new is written down, all of it with one statement. So much of what was seen may be forgotten when a projector dies.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+/// The high-water marks of all units that this process works at.
+pub(crate) struct HighWaterMarks {
+    store: ReadStore,
+    shards: u16,
+    unwritten: Mutex<BTreeMap<Unit, (BuildId, u64)>>,
+}
+
+impl HighWaterMarks {
+    pub(crate) fn new(store: ReadStore, shards: u16) -> Self {
+        Self { store, shards, unwritten: Mutex::default() }
+    }
+
+    /// Writes down what is new, for ever. While Postgres is away the newest is kept.
+    pub(crate) async fn run(&self) -> std::convert::Infallible {
+        loop {
+            sleep(WRITE_EVERY).await;
+            if let Err(error) = self.write().await {
+                tracing::debug!(%error, "how far the views have come is not written down yet");
+            }
+        }
+    }
+
+    /// Writes down what is new.
+    pub(crate) async fn write(&self) -> Result<(), Error> {
+        let marks = std::mem::take(&mut *self.lock());
+        let reached = marks.iter().map(|(unit, (build, position))| Reached {
+            projection: unit.projection.to_owned(),
+            shard: unit.shard,
+            build: build.to_string(),
+            position: *position,
+        });
+        let reached: Vec<Reached> = reached.collect();
+        if reached.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.note_reached(self.shards, &reached).await;
+        if written.is_err() {
+            let mut unwritten = self.lock();
+            marks.into_iter().for_each(|(unit, mark)| _ = unwritten.entry(unit).or_insert(mark));
+        }
+        written
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Unit, (BuildId, u64)>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl HighWater for HighWaterMarks {
+    async fn mark(&self, unit: Unit) -> Result<Option<(BuildId, u64)>, Failure> {
+        let reached = self.store.reached(self.shards).await?;
+        let own = reached.into_iter().find(|it| it.projection == unit.projection && it.shard == unit.shard);
+        // Another version of the program may give builds other names.
+        Ok(own.and_then(|it| Some((it.build.parse().ok()?, it.position))))
+    }
+
+    fn reached(&self, unit: Unit, build: BuildId, position: u64) {
+        self.lock().insert(unit, (build, position));
+    }
+}
