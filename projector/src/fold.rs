@@ -100,7 +100,6 @@ impl<P: Projection> Fold for P {
         let (lists_before, lists_now) = (lists(&before), lists(&view));
         let change = ViewChange {
             key: key.to_owned(),
-            was_stored: *stored != StoredView::default(),
             now,
             lists_added: lists_now.difference(&lists_before).cloned().collect(),
             lists_removed: lists_before.difference(&lists_now).cloned().collect(),

@@ -84,6 +84,8 @@ async fn try_retry(
     }
     let stored = views.load_views(unit, build, &state, std::slice::from_ref(&key)).await?;
     let Some(stored) = stored.and_then(|mut views| views.pop()) else { return Ok(Outcome::Moved) };
+    let lost = || Failure::Passing("the view is lost, and is made again before anything can be retried".to_owned());
+    let stored = stored.ok_or_else(lost)?;
     let unmarked = StoredView { parked: None, ..stored.clone() };
     let folded = fold.fold(&key, &unmarked, &events).map_err(Error::StillUnfoldable)?;
     let done = folded.parked.as_ref().map_or(events.len(), |(place, _)| *place);
@@ -92,17 +94,13 @@ async fn try_retry(
     }
     let change =
         folded.change.unwrap_or_else(|| ViewChange { key: key.clone(), now: unmarked, ..ViewChange::default() });
-    let change = ViewChange { was_stored: stored.to_bytes().is_some(), ..change };
     let to = counted(&state, &change, &stored);
     let removed = events.iter().take(done).map(|event| ParkedChange { position: event.position, record: None });
     let batch = Batch { parked: removed.collect(), views: vec![change], ..Batch::default() };
     match views.apply(unit, build, None, (&state, &to), &batch).await? {
         Applied::Done => Ok(Outcome::Done(Retried { folded: done, waiting: events.len() - done })),
         Applied::Moved | Applied::NotOwner => Ok(Outcome::Moved),
-        Applied::Lost(_) => {
-            Err(Failure::Passing("the view is lost, and is made again before anything can be retried".to_owned())
-                .into())
-        }
+        Applied::Lost(_) => Err(lost().into()),
     }
 }
 

@@ -104,6 +104,9 @@ impl Stepper {
         let Some(stored) = self.views.load_views(self.unit, build, from, &keys).await? else {
             return Ok(Stepped::Moved);
         };
+        let is_lost = keys.iter().zip(&stored).filter(|(_, stored)| stored.is_none());
+        lost.extend(is_lost.map(|(key, _)| (format!("v{key}"), None)));
+        let stored: Vec<StoredView> = stored.into_iter().map(Option::unwrap_or_default).collect();
         for _ in 0..LOSSES_PER_STEP_MAX {
             let (batch, mut to) = self.fold(from, &sorted, &stored, lost);
             to.position = last.position;

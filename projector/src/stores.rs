@@ -84,7 +84,7 @@ pub(crate) trait Views: Send + Sync {
         build: BuildId,
         as_of: &State,
         keys: &[String],
-    ) -> Result<Option<Vec<StoredView>>, Error>;
+    ) -> Result<Option<Vec<Option<StoredView>>>, Error>;
     async fn apply(
         &self,
         unit: Unit,
@@ -162,7 +162,7 @@ impl Views for Writer {
         build: BuildId,
         as_of: &State,
         keys: &[String],
-    ) -> Result<Option<Vec<StoredView>>, Error> {
+    ) -> Result<Option<Vec<Option<StoredView>>>, Error> {
         self.load_views(unit, build, as_of, keys).await
     }
 

@@ -76,16 +76,20 @@ async fn command(redis: &mut MultiplexedConnection, words: &[&str]) {
     redis::cmd(words[0]).arg(&words[1..]).exec_async(redis).await.unwrap();
 }
 
-/// Everything that Redis holds, to be put back later, but for what ends by itself.
+/// Everything that Redis holds at one moment, to be put back later, but for what ends by itself.
 async fn copy(redis: &mut MultiplexedConnection) -> Vec<(String, Vec<u8>)> {
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(redis).await.unwrap();
-    let mut copied = Vec::new();
-    for key in keys {
-        let ends: i64 = redis::cmd("PTTL").arg(&key).query_async(redis).await.unwrap();
-        let value: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query_async(redis).await.unwrap();
-        copied.extend(value.filter(|_| ends < 0).map(|value| (key, value)));
+    let mut all = redis::pipe();
+    all.atomic();
+    for key in &keys {
+        all.cmd("PTTL").arg(key).cmd("DUMP").arg(key);
     }
-    copied
+    let told: Vec<redis::Value> = all.query_async(redis).await.unwrap();
+    let told = keys.into_iter().zip(told.chunks(2)).filter_map(|(key, told)| match told {
+        [redis::Value::Int(..0), redis::Value::BulkString(value)] => Some((key, value.clone())),
+        _ => None,
+    });
+    told.collect()
 }
 
 /// In one step, as a failover to a replica that lagged does it.

@@ -25,7 +25,6 @@ struct Stored {
 
 impl Stored {
     fn apply(&mut self, change: ViewChange) {
-        assert_eq!(change.was_stored, self.views.contains_key(&change.key));
         if change.now == StoredView::default() {
             self.views.remove(&change.key);
         } else {

@@ -184,11 +184,9 @@ impl Inner {
     }
 }
 
-/// Whether there is something that was not there, or was lost, when the batch was made.
+/// Whether there is something that was lost when the batch was made.
 fn went_back(keys: &BuildKeys, batch: &Batch) -> bool {
-    let is_there = |key: &String| keys.views.contains_key(key);
-    batch.views.iter().any(|change| !change.was_stored && is_there(&change.key))
-        || batch.skipped.iter().any(|skipped| is_there(&skipped.name[1..].to_owned()))
+    batch.skipped.iter().any(|skipped| keys.views.contains_key(&skipped.name[1..]))
 }
 
 #[async_trait]
@@ -288,10 +286,16 @@ impl Views for World {
         build: BuildId,
         as_of: &State,
         keys: &[String],
-    ) -> Result<Option<Vec<StoredView>>, Error> {
+    ) -> Result<Option<Vec<Option<StoredView>>>, Error> {
+        let fault = self.fault;
         let views = self.at_redis(|inner| {
             let stored = inner.build(unit, build).filter(|keys| keys.state == Some(*as_of))?;
-            Some(keys.iter().map(|key| stored.views.get(key).cloned().unwrap_or_default()).collect())
+            let loaded = |key| match stored.views.get(key) {
+                Some(view) => Some(view.clone()),
+                None if stored.index.contains(key) && fault != Fault::LossNotNoticed => None,
+                None => Some(StoredView::default()),
+            };
+            Some(keys.iter().map(loaded).collect())
         });
         Ok(views.await)
     }

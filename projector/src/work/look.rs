@@ -90,23 +90,11 @@ impl Work {
         let build = BuildId { generation: plan.live.number, repair };
         let state = State { complete_from: head, ..State::new(version) };
         let started = self.stepper.views.start_build(self.unit(), look.live, build, &state, None).await?;
-        if started == Started::Done && !is_noted && (was_there || self.anything_in_other_shards().await?) {
+        if started == Started::Done && !is_noted && was_there {
             self.note(Kind::Emptied, self.furthest.map_or(0, |(_, position)| position)).await?;
         }
         self.furthest = None;
         Ok(())
-    }
-
-    /// Whether another shard has come further than its beginning: then this one had, too.
-    async fn anything_in_other_shards(&self) -> Result<bool, Failure> {
-        let (views, unit) = (&*self.stepper.views, self.unit());
-        for shard in (0..views.shards()).filter(|shard| *shard != unit.shard) {
-            let live = views.look(Unit { shard, ..unit }).await?.live_state();
-            if live.is_some_and(|(_, state)| state.position > 0) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The plan has another generation as the live one: a rebuild was promoted, or rolled back.

@@ -138,14 +138,8 @@ impl System {
 
     async fn try_apply(&self, unit: Unit, position: u64, changes: &[ViewChange]) -> Result<Applied, Error> {
         let (build, from) = self.begun_at(unit).await?;
-        let mut batch = Batch::default();
-        let model = self.writer.model();
-        for change in changes.iter().filter(|change| model.unit_of(unit.projection, &change.key) == unit) {
-            let before = self.writer.load_views(unit, build, &from, std::slice::from_ref(&change.key)).await?;
-            let Some(before) = before else { return Ok(Applied::Moved) };
-            let was_stored = before[0] != StoredView::default();
-            batch.views.push(ViewChange { was_stored, ..change.clone() });
-        }
+        let is_own = |change: &&ViewChange| self.writer.model().unit_of(unit.projection, &change.key) == unit;
+        let batch = Batch { views: changes.iter().filter(is_own).cloned().collect(), ..Batch::default() };
         let to = State { position, ..from };
         self.writer.apply(unit, build, None, (&from, &to), &batch).await
     }

@@ -4,8 +4,9 @@
 -- Redis rolls nothing back: what a script wrote before it failed stays. So everything that can fail is checked before the first write:
 --   - the log, the owner and the build's state, against what the batch rests on. As strings: a Lua number is a double and holds no position
 --     above 2^53;
---   - that nothing is lost: each bucket of views must be there (`start.lua`), and what is said to be there must be in it, and so must each list that has a name;
---   - that Redis did not go back meanwhile: what is said to be new must not be there, what is left out as lost must still be;
+--   - that nothing is lost: each bucket of views must be there (`start.lua`), and so must each list that has a name. A view is there if its bucket is, since
+--     the state says which there are: whoever loaded them saw the same state, and was told which buckets were not there;
+--   - that Redis did not go back meanwhile to when what is left out as lost was there;
 --   - the type of every key that is written;
 --   - the permission for every command that writes;
 --   - out of memory, read-only, too few replicas: by Redis itself, before it runs a script that has a shebang without flags.
@@ -14,8 +15,8 @@
 --
 -- KEYS: log id, owner, state, parked events, digests; each list that changes
 -- ARGV: log id, owner or '' for anybody, state from, state to, bell, position to, what the keys of the build begin with, the numbers of buckets, of
---       lists, of those left out, of parked events, of digests; for each bucket its number, the numbers of views that are new, changed, gone, and those:
---       field and value, field and value, field; for each list its bucket's number, its field, the numbers of members that go and that come, and
+--       lists, of those left out, of parked events, of digests; for each bucket its number, the numbers of views that are set and that go, and those:
+--       field and value, field; for each list its bucket's number, its field, the numbers of members that go and that come, and
 --       those; for each that is left out its bucket's number, its field, '=' and what is stored, or ''; for each parked event '+' or '-' and the
 --       record, the position; for each digest the range, the digest
 
@@ -49,10 +50,10 @@ end
 local function each_bucket(visit)
   local at = ARGS_BEFORE
   for _ = 1, buckets do
-    local first = at + 5
-    local new, changed, gone = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-    at = at + 4 + 2 * (new + changed) + gone
-    local refused = visit(VIEWS .. ARGV[first - 4], first, new, changed, gone)
+    local first = at + 4
+    local set, gone = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+    at = at + 3 + 2 * set + gone
+    local refused = visit(VIEWS .. ARGV[first - 3], first, set, gone)
     if refused then
       return nil, refused
     end
@@ -72,31 +73,21 @@ local function each_list(at, visit)
 end
 
 local lost = {}
-local names = {}
-each_bucket(function(bucket)
-  names[#names + 1] = bucket
-end)
-local is_any_lost = buckets > 0 and redis.call('EXISTS', unpack(names)) < buckets
 -- What a command said that failed: of another type is the key for good, anything else may pass.
 local function failure(answer)
   return string.find(answer.err, 'WRONGTYPE', 1, true) and {'corrupt'} or answer
 end
-local first_list, refused = each_bucket(function(bucket, first, new, changed, gone)
-  local is_lost = is_any_lost and redis.call('EXISTS', bucket) == 0
-  local field, step = first, 2
-  for i = 1, new + changed + gone do
-    if i > new + changed then
-      step = 1
-    end
-    local known = is_lost and 0 or redis.pcall('HEXISTS', bucket, ARGV[field])
-    if type(known) == 'table' then
-      return failure(known)
-    elseif i <= new and known == 1 then
-      return {'moved'}
-    elseif is_lost or (i > new and known == 0) then
+local first_list, refused = each_bucket(function(bucket, first, set, gone)
+  local size = redis.pcall('HLEN', bucket)
+  if type(size) == 'table' then
+    return failure(size)
+  elseif size == 0 then
+    for field = first, first + 2 * set - 1, 2 do
       lost[#lost + 1] = ARGV[field]
     end
-    field = field + step
+    for field = first + 2 * set, first + 2 * set + gone - 1 do
+      lost[#lost + 1] = ARGV[field]
+    end
   end
 end)
 if refused then
@@ -158,8 +149,8 @@ local function write(command, key, first, last)
     redis.call(command, key, unpack(ARGV, from, math.min(last, from + AT_ONCE - 1)))
   end
 end
-each_bucket(function(bucket, first, new, changed, gone)
-  local first_gone = first + 2 * (new + changed)
+each_bucket(function(bucket, first, set, gone)
+  local first_gone = first + 2 * set
   write('HSET', bucket, first, first_gone - 1)
   write('HDEL', bucket, first_gone, first_gone + gone - 1)
 end)

@@ -14,8 +14,6 @@ use crate::{BuildId, Error, State, StoredView, Unit, Writer};
 pub struct ViewChange {
     /// Which view.
     pub key: String,
-    /// Something is stored for it already.
-    pub was_stored: bool,
     /// What it is now.
     pub now: StoredView,
     /// Lists that it is in now and was not before, each with its member ([`crate::list_member`]).
@@ -70,11 +68,11 @@ pub struct Batch {
 pub enum Applied {
     /// All of it is written.
     Done,
-    /// Nothing was written: the build is no longer in the state in which the batch began, or it is gone; or what was said to be new is there.
+    /// Nothing was written: the build is no longer in the state in which the batch began, or it is gone; or what was left out as lost is there.
     Moved,
     /// Nothing was written: another projector works at the unit, or nobody does.
     NotOwner,
-    /// Nothing was written: these views or lists were there and are gone. Names are `v` and the view key, or `l` and the list.
+    /// Nothing was written: these views or lists are in what is gone. Names are `v` and the view key, or `l` and the list.
     Lost(Vec<String>),
 }
 
@@ -146,9 +144,9 @@ impl Writer {
             .arg(batch.skipped.len())
             .arg(batch.parked.len())
             .arg(batch.digests.len());
-        for (bucket, Bucket { new, changed, gone }) in buckets {
-            call.arg(bucket).arg(new.len()).arg(changed.len()).arg(gone.len());
-            for (field, value) in new.into_iter().chain(changed) {
+        for (bucket, Bucket { set, gone }) in buckets {
+            call.arg(bucket).arg(set.len()).arg(gone.len());
+            for (field, value) in set {
                 call.arg(field).arg(value);
             }
             call.arg(gone);
@@ -197,8 +195,7 @@ pub(crate) fn refusal(answer: &str) -> Error {
 /// What a batch does to the views of a bucket: fields and what is stored in them.
 #[derive(Default)]
 struct Bucket {
-    new: Vec<(String, Vec<u8>)>,
-    changed: Vec<(String, Vec<u8>)>,
+    set: Vec<(String, Vec<u8>)>,
     gone: Vec<String>,
 }
 
@@ -206,8 +203,7 @@ impl Bucket {
     fn take(&mut self, field: String, change: &ViewChange) {
         match change.now.to_bytes() {
             None => self.gone.push(field),
-            Some(now) if change.was_stored => self.changed.push((field, now)),
-            Some(now) => self.new.push((field, now)),
+            Some(now) => self.set.push((field, now)),
         }
     }
 }

@@ -69,16 +69,17 @@ impl Writer {
         }
     }
 
-    /// Loads views of a build, in the order of the keys; None if it is not in the state `as_of`.
+    /// Loads views of a build, in the order of the keys; None for what is lost, and instead of all if it is not in the state `as_of`.
     ///
-    /// [`Writer::apply`] compares the state too, but later: meanwhile Redis may have gone on and back again.
+    /// [`Writer::apply`] compares the state too, but later: meanwhile Redis may have gone on and back again. A state says which views there are and, by
+    /// a sum, what is in them, so of two moments with the same state only what is lost may differ.
     pub async fn load_views(
         &self,
         unit: Unit,
         build: BuildId,
         as_of: &State,
         keys: &[String],
-    ) -> Result<Option<Vec<StoredView>>, Error> {
+    ) -> Result<Option<Vec<Option<StoredView>>>, Error> {
         let (checkpoint, as_of) = ([self.keys().checkpoint(unit, build)], as_of.to_string());
         let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(VIEWS_PER_LOAD_MAX) {
@@ -88,8 +89,7 @@ impl Writer {
                 return Ok(None);
             }
             for view in views {
-                // Of what is lost apply says so.
-                loaded.push(StoredView::from_bytes(view.unwrap_or_default())?);
+                loaded.push(view.ok().map(StoredView::from_bytes).transpose()?);
             }
         }
         Ok(Some(loaded))

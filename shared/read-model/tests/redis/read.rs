@@ -1,11 +1,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tally_read_model::{
-    Applied, Batch, BuildId, Error, PAGE_ENTRIES_MAX, Role, State, Switched, ViewChange, list_member,
-};
+use tally_read_model::{Applied, Batch, BuildId, Error, PAGE_ENTRIES_MAX, Role, State, Switched, list_member};
 use tally_servers::test_redis;
 
-use crate::support::{FIRST, P, START, again, at, fixture, gone, listed, sharded, stored};
+use crate::support::{FIRST, P, START, at, fixture, gone, listed, sharded, view};
 
 #[tokio::test]
 async fn nothing_was_ever_applied() {
@@ -57,7 +55,7 @@ async fn pages_neither_repeat_nor_miss_an_entry_while_the_list_changes() {
     // One comes, one that was seen changes, and the one that the cursor stands at goes.
     let mut left = gone("k5");
     left.lists_removed = vec![("l".into(), list_member(5, "k5"))];
-    f.apply(at(6), 9, &[listed("k7", "7", "l", 7), again("k6", "6b"), left]).await.unwrap();
+    f.apply(at(6), 9, &[listed("k7", "7", "l", 7), view("k6", "6b"), left]).await.unwrap();
 
     let second = f.model.page("p", "l", Some(&first.entries[1].0), 3).await.unwrap();
     assert_eq!(second.position, 9);
@@ -165,12 +163,7 @@ async fn readers_see_view_list_and_checkpoint_of_one_step_while_builds_change() 
                 let to = State { position: from.position + generation, ..from };
                 let mut change = listed("a", &to.position.to_string(), "l", 1);
                 if from.position > 0 {
-                    change = ViewChange {
-                        was_stored: true,
-                        lists_added: Vec::new(),
-                        now: stored(&to.position.to_string()),
-                        ..change
-                    };
+                    change = view("a", &to.position.to_string());
                 }
                 let batch = Batch { views: vec![change], ..Batch::default() };
                 assert_eq!(f.writer.apply(P, next, None, (&from, &to), &batch).await.unwrap(), Applied::Done);

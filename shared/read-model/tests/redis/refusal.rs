@@ -4,11 +4,11 @@ use redis::cmd;
 use tally_read_model::{Error, ReadModel, bucket_of_view};
 use tally_servers::Redis;
 
-use crate::support::{FIRST, Fixture, P, PATIENT, START, again, at, fixture, listed, on, view};
+use crate::support::{FIRST, Fixture, P, PATIENT, START, at, fixture, listed, on, view};
 
 async fn apply_leaves_nothing(f: &mut Fixture) -> Error {
     let before = f.everything().await;
-    let batch = [again("b", "2"), listed("a", "2", "l", 6), view("c", "2")];
+    let batch = [view("b", "2"), listed("a", "2", "l", 6), view("c", "2")];
     let refused = f.apply(at(5), 7, &batch).await.unwrap_err();
     assert_eq!(f.everything().await, before);
     refused

@@ -132,18 +132,12 @@ pub(crate) fn stored(value: &str) -> StoredView {
     StoredView { view: Some(value.as_bytes().to_vec().into()), parked: None }
 }
 
-/// A new view.
 pub(crate) fn view(key: &str, value: &str) -> ViewChange {
     ViewChange { key: key.to_owned(), now: stored(value), ..ViewChange::default() }
 }
 
-/// A view that is there already.
-pub(crate) fn again(key: &str, value: &str) -> ViewChange {
-    ViewChange { was_stored: true, ..view(key, value) }
-}
-
 pub(crate) fn gone(key: &str) -> ViewChange {
-    ViewChange { now: StoredView::default(), ..again(key, "") }
+    ViewChange { now: StoredView::default(), ..view(key, "") }
 }
 
 /// A view that was created at `position` and comes into `list`.
