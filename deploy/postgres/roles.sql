@@ -29,7 +29,7 @@ CREATE ROLE :read NOLOGIN;
 CREATE ROLE :tail NOLOGIN;
 CREATE ROLE :owner LOGIN PASSWORD :'owner_password' IN ROLE :append, :read, :tail;
 CREATE ROLE :appender LOGIN PASSWORD :'append_password' IN ROLE :append;
-CREATE ROLE :tailer LOGIN PASSWORD :'tail_password' IN ROLE :tail;
+CREATE ROLE :tailer LOGIN PASSWORD :'tail_password' IN ROLE :tail, :read;
 CREATE ROLE :reader LOGIN PASSWORD :'read_password' IN ROLE :read;
 GRANT CREATE ON DATABASE :"DBNAME" TO :owner;
 COMMIT;

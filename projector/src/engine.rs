@@ -83,7 +83,7 @@ impl Engine {
         let member = member(&format!("{:012x}", Uuid::new_v4().as_u128() >> 80), &versions);
         let mut units = Units {
             tail: Arc::clone(&tail),
-            high_water: Arc::new(HighWaterMarks::new(self.store.clone(), self.model.shards())),
+            high_water: Arc::new(HighWaterMarks::new(self.store.clone(), log_id, self.model.shards())),
             writer: writer.clone(),
             member: member.clone(),
             tasks: JoinSet::new(),
@@ -138,10 +138,11 @@ impl Engine {
             }
         }
         units.tasks.shutdown().await;
-        if let Err(failure) = leave(&writer, &versions, &member).await {
+        let (left, written) = futures::join!(leave(&writer, &versions, &member), high_water.write());
+        if let Err(failure) = left {
             tracing::debug!(%failure, "leases are not given back and will run out");
         }
-        if let Err(error) = high_water.write().await {
+        if let Err(error) = written {
             tracing::debug!(%error, "how far the views have come is not written down");
         }
         // Where the log was replaced by another one there is nothing left to do; how it is stays told.

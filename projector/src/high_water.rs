@@ -8,6 +8,7 @@ use tally_event_store::{Error, Reached, ReadStore};
 use tally_read_model::{BuildId, Unit};
 use tokio::time::sleep;
 use tonic::async_trait;
+use uuid::Uuid;
 
 use crate::retry::Failure;
 use crate::stores::HighWater;
@@ -18,13 +19,17 @@ const WRITE_EVERY: Duration = Duration::from_millis(500);
 /// The high-water marks of all units that this process works at.
 pub(crate) struct HighWaterMarks {
     store: ReadStore,
+    log_id: Uuid,
     shards: u16,
     unwritten: Mutex<BTreeMap<Unit, (BuildId, u64)>>,
+    /// Held by who writes: who comes then waits for that, too.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl HighWaterMarks {
-    pub(crate) fn new(store: ReadStore, shards: u16) -> Self {
-        Self { store, shards, unwritten: Mutex::default() }
+    /// Of a read model of so many shards that is made from the log with this identity.
+    pub(crate) fn new(store: ReadStore, log_id: Uuid, shards: u16) -> Self {
+        Self { store, log_id, shards, unwritten: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
     /// Writes down what is new, for ever. While Postgres is away the newest is kept.
@@ -39,6 +44,7 @@ impl HighWaterMarks {
 
     /// Writes down what is new.
     pub(crate) async fn write(&self) -> Result<(), Error> {
+        let _writing = self.writing.lock().await;
         let marks = std::mem::take(&mut *self.lock());
         let reached = marks.iter().map(|(unit, (build, position))| Reached {
             projection: unit.projection.to_owned(),
@@ -50,7 +56,7 @@ impl HighWaterMarks {
         if reached.is_empty() {
             return Ok(());
         }
-        let written = self.store.note_reached(self.shards, &reached).await;
+        let written = self.store.note_reached(self.log_id, self.shards, &reached).await;
         if written.is_err() {
             let mut unwritten = self.lock();
             marks.into_iter().for_each(|(unit, mark)| _ = unwritten.entry(unit).or_insert(mark));
@@ -66,10 +72,9 @@ impl HighWaterMarks {
 #[async_trait]
 impl HighWater for HighWaterMarks {
     async fn mark(&self, unit: Unit) -> Result<Option<(BuildId, u64)>, Failure> {
-        let reached = self.store.reached(self.shards).await?;
-        let own = reached.into_iter().find(|it| it.projection == unit.projection && it.shard == unit.shard);
+        let reached = self.store.reached(unit.projection, unit.shard, self.shards).await?;
         // Another version of the program may give builds other names.
-        Ok(own.and_then(|it| Some((it.build.parse().ok()?, it.position))))
+        Ok(reached.and_then(|it| Some((it.build.parse().ok()?, it.position))))
     }
 
     fn reached(&self, unit: Unit, build: BuildId, position: u64) {

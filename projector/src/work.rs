@@ -349,7 +349,7 @@ impl Work {
             let found = self.stepper.views.find_losses(self.unit(), build, self.scrubbed.clone()).await?;
             self.lost.extend(found.lost.into_iter().map(|name| (name, None)));
             if found.state.is_some_and(|state| state.views != found.views) {
-                // Redis loses no part of a bucket. Somebody else took a view away, which only its reader or its next writer would notice.
+                // Redis loses no part of a bucket. Somebody else took a view away, which nobody else would notice.
                 self.lost.insert("views".to_owned(), None);
             }
             let is_end = found.next.is_none();

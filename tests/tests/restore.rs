@@ -6,6 +6,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use system_tests::client::{NewOrder, TallyClient};
 use system_tests::health::until_ready;
 use system_tests::{Tally, eventually, views_equal_fold};
+use tally_api::projections::v1::ListProjectionsRequest;
+use tally_api::projections::v1::projection_admin_service_client::ProjectionAdminServiceClient;
 use tally_servers::find;
 use tonic::Code;
 
@@ -88,4 +90,10 @@ async fn a_log_that_was_restored_is_another_log_and_its_views_are_made_right() {
     assert_eq!(client.get_order(&lost.order_id, &again.seen()).await.unwrap_err().code, Code::NotFound);
     assert_eq!(client.get_order(&saved.order_id, &again.seen()).await.unwrap().customer_id, "c-1");
     views_equal_fold(&tally).await;
+    // What was removed by hand is not told of as lost.
+    let mut admin = ProjectionAdminServiceClient::new(tally.projector.channel());
+    let told = admin.list_projections(ListProjectionsRequest {}).await.unwrap().into_inner();
+    for projection in told.projections {
+        assert_eq!(projection.losses, [], "{}", projection.name);
+    }
 }

@@ -17,11 +17,7 @@ impl Work {
         let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
         let look = views.look(unit).await?;
         if !self.is_recalled {
-            // What says of itself already that readers have seen more has lost nothing since.
-            let says_so = |(build, furthest): &(BuildId, u64)| {
-                look.builds.get(build).copied().flatten().is_some_and(|state| state.fresh_from >= *furthest)
-            };
-            self.furthest = self.stepper.high_water.mark(unit).await?.filter(|mark| !says_so(mark));
+            self.furthest = self.stepper.high_water.mark(unit).await?;
             self.is_recalled = true;
         }
         let plan = match plan::read(&*views, unit.projection).await? {
@@ -133,9 +129,10 @@ impl Work {
         plan: &Plan,
         (build, state): (BuildId, State),
     ) -> Result<Option<(BuildId, State)>, Failure> {
-        if let Some((before, furthest)) = self.furthest
-            && before == build
+        // One that says so itself has lost nothing since: it was rolled back, or is made again.
+        if let Some((_, furthest)) = self.furthest
             && state.position < furthest
+            && state.fresh_from.max(state.complete_from) < furthest
         {
             let behind = State { fresh_from: state.fresh_from.max(furthest), ..state };
             if self.edit(build, (&state, &behind)).await? {

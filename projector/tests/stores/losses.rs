@@ -1,7 +1,7 @@
 //! What can be lost is noticed, named and made again.
 
 use tally_api::projections::v1::*;
-use tally_read_model::{Error, Unit, bucket_of_view, projections};
+use tally_read_model::{Error, LAYOUT, Unit, bucket_of_view, projections};
 
 use crate::support::{Fixture, Projector, eventually, fixture, sharded, with_servers};
 
@@ -101,6 +101,24 @@ async fn one_shard_that_was_emptied_is_made_again_and_the_others_are_left_alone(
     assert_eq!(loss.shard, 1);
     mended(&f, &before).await;
     assert_eq!([writer.look(unit(0)).await.unwrap(), writer.look(unit(2)).await.unwrap()], untouched);
+}
+
+#[tokio::test]
+async fn a_shard_that_begins_after_the_others_has_lost_nothing() {
+    let mut f = sharded(tally_servers::fresh_database().await, tally_servers::test_redis().await.url(), 2).await;
+    f.append_random(50).await;
+    let order = |wanted| [(projections::ORDER, 1 + LAYOUT, wanted)];
+    let lasts = std::time::Duration::from_secs(60);
+    assert_eq!(f.writer().await.tend(1, &order(true), "another", lasts).await.unwrap(), [true]);
+    let projector = f.projector(&[]).await;
+    eventually("the first shard has come far", async || {
+        let first = f.model.read_checkpoint(Unit { projection: projections::ORDER, shard: 0 }).await.ok()?;
+        (first.state.position == f.head).then_some(())
+    })
+    .await;
+    f.writer().await.tend(1, &order(false), "another", lasts).await.unwrap();
+    f.projected(f.head).await;
+    assert_eq!(facts(&projector, "order").await.losses, []);
 }
 
 #[tokio::test]

@@ -12,17 +12,21 @@ CREATE TABLE reached (
     PRIMARY KEY (projection, shard)
 );
 
--- Notes where sets of views stand. One that is there already never goes back.
+-- Notes where sets of views stand that were made from the log `of_log`: not from one that was here before it. What is there of a set never goes
+-- back, and what is there of another number of shards is forgotten.
 CREATE FUNCTION note_reached(
+    of_log uuid,
+    shard_count integer,
     unit_projections text[],
     unit_shards integer[],
-    shard_count integer,
     unit_builds text[],
     unit_positions bigint[]
 ) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM reached WHERE reached.shards <> shard_count;
     INSERT INTO reached (projection, shard, shards, build, position)
     SELECT unnest(unit_projections), unnest(unit_shards), shard_count, unnest(unit_builds), unnest(unit_positions)
+    WHERE of_log = (SELECT log_head.log_id FROM log_head ORDER BY log_head.singleton DESC LIMIT 1)
     ON CONFLICT (projection, shard) DO UPDATE
-    SET shards = excluded.shards, build = excluded.build, position = excluded.position
-    WHERE (reached.shards, reached.build) <> (excluded.shards, excluded.build) OR reached.position < excluded.position;
+    SET build = excluded.build, position = excluded.position
+    WHERE reached.build <> excluded.build OR reached.position < excluded.position;
 $$;

@@ -21,10 +21,11 @@ const ROLE_ATTEMPTS_MAX: u32 = 20;
 pub async fn migrate(database_url: &str, log: &LogName) -> Result<(), Error> {
     let options = connect_options(database_url, log)?;
     let mut connection = options.connect().await?;
-    migrate_schema(&mut connection, log).await?;
+    // First, so that nothing has changed yet where that is not allowed.
     for role in [log.append_role(), log.read_role(), log.tail_role()] {
         ensure_role(&mut connection, &role).await?;
     }
+    migrate_schema(&mut connection, log).await?;
     grant_rights(&mut connection, log).await?;
     info!(%log, "the log's schema is up to date");
     Ok(())

@@ -1,13 +1,16 @@
-//! How far projectors have seen the read model come.
+//! How far projectors have seen the read model come. All of it needs [`ReadRole::Tail`](crate::ReadRole::Tail).
 
 use sqlx::Row;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::event::{signed, unsigned};
 use crate::tail::ReadStore;
 
-const REACHED: &str = "SELECT projection, shard, build, position FROM reached WHERE shards = $1";
-const NOTE_REACHED: &str = "SELECT note_reached($1, $2, $3, $4, $5)";
+// A log that lost its end has nothing behind it.
+const REACHED: &str = "SELECT build, least(position, (SELECT coalesce(max(position), 0) FROM events)) FROM reached
+    WHERE projection = $1 AND shard = $2 AND shards = $3";
+const NOTE_REACHED: &str = "SELECT note_reached($1, $2, $3, $4, $5, $6)";
 
 /// A set of views of one shard of a projection, and where it was seen to stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,26 +26,27 @@ pub struct Reached {
 }
 
 impl ReadStore {
-    /// What was noted last of a read model of so many shards, with [`ReadRole::Tail`](crate::ReadRole::Tail).
-    pub async fn reached(&self, shards: u16) -> Result<Vec<Reached>, Error> {
-        let read = sqlx::query(REACHED).bind(i32::from(shards));
-        let rows = self.sessions.run(move |connection| Box::pin(read.fetch_all(connection))).await?;
-        let reached = rows.iter().map(|row| {
-            let shard = u16::try_from(row.try_get::<i32, _>(1)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            Ok(Reached { projection: row.try_get(0)?, shard, build: row.try_get(2)?, position: unsigned(row, 3)? })
+    /// What was noted last of one of so many shards of a projection.
+    pub async fn reached(&self, projection: &str, shard: u16, shards: u16) -> Result<Option<Reached>, Error> {
+        let read = sqlx::query(REACHED).bind(projection.to_owned()).bind(i32::from(shard)).bind(i32::from(shards));
+        let row = self.sessions.run(move |connection| Box::pin(read.fetch_optional(connection))).await?;
+        let reached = row.map(|row| {
+            let (build, position) = (row.try_get(0)?, unsigned(&row, 1)?);
+            Ok::<_, sqlx::Error>(Reached { projection: projection.to_owned(), shard, build, position })
         });
-        Ok(reached.collect::<Result<_, sqlx::Error>>()?)
+        Ok(reached.transpose()?)
     }
 
-    /// Notes where sets of views of a read model of so many shards stand, with [`ReadRole::Tail`](crate::ReadRole::Tail). What is noted of one set
-    /// never goes back.
-    pub async fn note_reached(&self, shards: u16, reached: &[Reached]) -> Result<(), Error> {
+    /// Notes where sets of views stand, of a read model of so many shards that was made from the log with this identity. What is noted of one set
+    /// never goes back; of another log than the one that is here nothing is.
+    pub async fn note_reached(&self, log_id: Uuid, shards: u16, reached: &[Reached]) -> Result<(), Error> {
         let positions: Vec<i64> = reached.iter().map(|it| signed(it.position)).collect::<Result<_, _>>()?;
         let of = |text: fn(&Reached) -> &String| -> Vec<String> { reached.iter().map(|it| text(it).clone()).collect() };
         let note = sqlx::query(NOTE_REACHED)
+            .bind(log_id)
+            .bind(i32::from(shards))
             .bind(of(|it| &it.projection))
             .bind(reached.iter().map(|it| i32::from(it.shard)).collect::<Vec<_>>())
-            .bind(i32::from(shards))
             .bind(of(|it| &it.build))
             .bind(positions);
         self.sessions.run(move |connection| Box::pin(note.execute(connection))).await?;

@@ -18,6 +18,8 @@ pub async fn renew_identity(database_url: &str, log: &LogName) -> Result<Uuid, E
     let log_id: Uuid = sqlx::query_scalar("UPDATE log_head SET log_id = gen_random_uuid() RETURNING log_id")
         .fetch_one(&mut connection)
         .await?;
+    // Of another log's views.
+    sqlx::query("DELETE FROM reached").execute(&mut connection).await?;
     info!(%log, %log_id, "the log has a new identity");
     Ok(log_id)
 }

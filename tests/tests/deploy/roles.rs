@@ -65,7 +65,9 @@ async fn each_user_may_do_its_work_and_nothing_more() {
         assert!(refused(url, "DELETE FROM tally_main.reached").await);
     }
     for url in [&appender, &reader] {
-        assert!(refused(url, "SELECT tally_main.note_reached('{stock}', '{0}', 1, '{1}', '{9}')").await);
+        assert!(
+            refused(url, "SELECT tally_main.note_reached(gen_random_uuid(), 1, '{stock}', '{0}', '{1}', '{9}')").await
+        );
     }
     for url in urls {
         assert!(refused(url, "CREATE ROLE another").await);

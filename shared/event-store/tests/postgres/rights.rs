@@ -65,7 +65,7 @@ const FORBIDDEN_TO_READ: [&str; 6] = [
 ];
 
 const FORBIDDEN_TO_ALL_BUT_TAIL: [&str; 2] =
-    ["SELECT * FROM reached", "SELECT note_reached('{stock}', '{0}', 1, '{1}', '{9}')"];
+    ["SELECT * FROM reached", "SELECT note_reached(gen_random_uuid(), 1, '{stock}', '{0}', '{1}', '{9}')"];
 
 /// A log with one event, and a URL of a user who has nothing but one of its roles.
 async fn log_with_member(role: impl Fn(&LogName) -> String) -> Result<(Log, String)> {
@@ -138,18 +138,27 @@ async fn the_tail_role_can_read_and_note_how_far_views_have_come_and_nothing_els
         build: build.to_owned(),
         position,
     };
-    store.note_reached(2, &[reached(0, "1", 5), reached(1, "1", 7)]).await?;
+    let log_id = store.log_id().await?;
+    log.given(&[("order-1", 2), ("order-1", 3)]).await?;
+    store.note_reached(log_id, 2, &[reached(0, "1", 2), reached(1, "1", 3)]).await?;
     // One build never goes back; another one begins where it is.
-    store.note_reached(2, &[reached(0, "1", 4), reached(1, "2", 3)]).await?;
-    let mut noted = store.reached(2).await?;
-    noted.sort_by_key(|it| it.shard);
-    assert_eq!(noted, [reached(0, "1", 5), reached(1, "2", 3)]);
-    assert_eq!(store.reached(3).await?, [], "of another read model");
+    store.note_reached(log_id, 2, &[reached(0, "1", 1), reached(1, "2", 1)]).await?;
+    assert_eq!(store.reached("stock", 0, 2).await?, Some(reached(0, "1", 2)));
+    assert_eq!(store.reached("stock", 1, 2).await?, Some(reached(1, "2", 1)));
+    assert_eq!(store.reached("order", 0, 2).await?, None, "of another projection");
+    assert_eq!(store.reached("stock", 0, 3).await?, None, "of another read model");
+    store.note_reached(uuid::Uuid::new_v4(), 2, &[reached(0, "9", 3)]).await?;
+    assert_eq!(store.reached("stock", 0, 2).await?, Some(reached(0, "1", 2)), "another log's are not noted");
+    store.note_reached(log_id, 2, &[reached(0, "1", 99)]).await?;
+    assert_eq!(store.reached("stock", 0, 2).await?, Some(reached(0, "1", 3)), "the log ends there");
+    store.note_reached(log_id, 1, &[reached(0, "1", 1)]).await?;
+    store.note_reached(log_id, 2, &[reached(0, "1", 1)]).await?;
+    assert_eq!(store.reached("stock", 1, 2).await?, None, "forgotten when there was one shard");
 
     let mut session = session(&log, &url).await?;
     ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL).await;
     ensure_forbidden(&mut session, &FORBIDDEN_TO_READ).await;
-    assert_eq!(log.events().await?.len(), 1);
+    assert_eq!(log.events().await?.len(), 3);
     Ok(())
 }
 
