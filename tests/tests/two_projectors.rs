@@ -14,7 +14,9 @@ use crate::load::Load;
 
 /// Within this a projector that was killed has been replaced.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(6);
-/// Four for each of them: enough that each owns some, whoever came first.
+/// How many SKUs are there: enough that both shards have some.
+const SKUS: usize = 10;
+/// Fourteen units, seven for each of the two.
 const SHARDS: (&str, &str) = ("READ_SHARDS", "2");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,20 +54,26 @@ async fn owned_by(asked: &Service, number: usize) -> BTreeSet<String> {
     .await
 }
 
-/// A piece of each of some SKUs more.
+/// A Tally with some SKUs.
+async fn stocked() -> Tally {
+    let tally = Tally::start_with_environment(&[SHARDS]).await;
+    for number in 0..SKUS {
+        tally.stocked(&format!("b{number}"), &format!("LAMP-{number}"), 100).await;
+    }
+    tally
+}
+
+/// A piece of each of them more.
 async fn allocated(tally: &Tally, order: &str) {
     let client = tally.client();
-    for number in 0..10 {
+    for number in 0..SKUS {
         client.allocate(order, &format!("LAMP-{number}"), 1).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_stalls_for_longer_than_its_leases_changes_nothing_when_it_wakes() {
-    let tally = Tally::start_with_environment(&[SHARDS]).await;
-    for number in 0..10 {
-        tally.stocked(&format!("b{number}"), &format!("LAMP-{number}"), 100).await;
-    }
+    let tally = stocked().await;
     let other = tally.another(&tally.projector).await;
     let both = owned_by(&tally.projector, 2).await;
     for round in 0..2 {
@@ -89,10 +97,7 @@ async fn one_that_stalls_for_longer_than_its_leases_changes_nothing_when_it_wake
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_one_owned_is_taken_over_within_six_seconds() {
-    let tally = Tally::start_with_environment(&[SHARDS]).await;
-    for number in 0..10 {
-        tally.stocked(&format!("b{number}"), &format!("LAMP-{number}"), 100).await;
-    }
+    let tally = stocked().await;
     let other = tally.another(&tally.projector).await;
     owned_by(&tally.projector, 2).await;
     // What a busy machine takes for it with both of them there.

@@ -5,6 +5,9 @@ use tally_read_model::{Error, Found, LAYOUT, Unit, bucket_of_view, projections};
 
 use crate::support::{Fixture, Projector, eventually, fixture, sharded, with_servers};
 
+/// Some of those that random commands are about.
+const SKUS: [&str; 5] = ["sku-0", "sku-1", "sku-2", "sku-3", "sku-4"];
+
 async fn facts(projector: &Projector, name: &str) -> Projection {
     let all = projector.admin().await.list_projections(ListProjectionsRequest {}).await.unwrap().into_inner();
     all.projections.into_iter().find(|projection| projection.name == name).unwrap()
@@ -33,6 +36,16 @@ async fn mended(f: &Fixture, before: &crate::support::Views) {
     })
     .await;
     assert_eq!(f.views().await, *before);
+}
+
+/// Until each of the SKUs is known as of the end of the log: what was taken away while others were made again already takes another time.
+async fn made_again(f: &Fixture) {
+    eventually("made again", async || {
+        let found = f.model.get_many(projections::STOCK, &SKUS).await;
+        let is_known = |found: &Result<Found, Error>| found.as_ref().is_ok_and(|found| found.position == f.head);
+        found.iter().all(is_known).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -72,21 +85,13 @@ async fn an_event_about_a_view_that_was_evicted_finds_it_out() {
     let projector = f.projector(&[]).await;
     f.projected(f.head).await;
     let mut redis = f.redis().await;
-    for sku in 0..5 {
-        let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view(&format!("sku-{sku}")))).await;
+    for sku in SKUS {
+        let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view(sku))).await;
         redis::cmd("DEL").arg(key).exec_async(&mut redis).await.unwrap();
     }
     f.append_random(60).await;
     noticed(&projector, "stock", "views_missing").await;
-    // All of them: what was removed while some were made again already takes another time.
-    let skus: Vec<String> = (0..5).map(|sku| format!("sku-{sku}")).collect();
-    let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
-    eventually("made again", async || {
-        let found = f.model.get_many(projections::STOCK, &skus).await;
-        let is_known = |found: &Result<Found, Error>| found.as_ref().is_ok_and(|found| found.position == f.head);
-        found.iter().all(is_known).then_some(())
-    })
-    .await;
+    made_again(&f).await;
     f.projected(f.head).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }
@@ -146,13 +151,14 @@ async fn a_key_that_was_overwritten_is_made_again() {
     let projector = f.projector(&[]).await;
     f.projected(f.head).await;
     let mut redis = f.redis().await;
-    for sku in 0..5 {
-        let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view(&format!("sku-{sku}")))).await;
+    for sku in SKUS {
+        let key = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view(sku))).await;
         redis::cmd("DEL").arg(&key).exec_async(&mut redis).await.unwrap();
         redis::cmd("RPUSH").arg(key).arg("no view").exec_async(&mut redis).await.unwrap();
     }
     f.append_random(60).await;
     noticed(&projector, "stock", "damaged").await;
+    made_again(&f).await;
     f.projected(f.head).await;
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }

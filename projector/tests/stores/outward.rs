@@ -58,6 +58,20 @@ async fn every_event_of_a_line_is_published_once_and_in_order() {
     assert_each_once(&f).await;
 }
 
+#[tokio::test]
+async fn as_many_of_the_newest_stay_as_the_setting_says() {
+    let mut f = fixture().await;
+    f.append_random(600).await;
+    let _projector = f.projector(&["--line-events-kept-max", "50"]).await;
+    published_up_to(&f, f.head).await;
+    let (found, all) = (published(&f).await, expected(&f).await);
+    // Redis trims whole nodes of its tree, of a hundred entries.
+    assert!(all.len() > 300 && (50..250).contains(&found.len()), "{} of {}", found.len(), all.len());
+    let found: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
+    let newest: Vec<String> = all.into_iter().map(|(id, _)| id).skip_while(|id| *id != found[0]).collect();
+    assert_eq!(found, newest);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn projectors_side_by_side_and_cut_off_publish_nothing_twice() {
     let mut f = fixture().await;
