@@ -112,7 +112,7 @@ impl Conductor {
     /// Compares what has caught up, and promotes it if it promotes itself.
     async fn finish(&self, plan: &Plan) -> Result<(), Error> {
         let Some(building) = &plan.building else { return Ok(()) };
-        let pairs = self.caught_up(building.generation.number).await?;
+        let pairs = self.caught_up(plan.live.number, building.generation.number).await?;
         if building.compared.is_none() {
             let comparison = compare(&*self.views, &pairs).await?;
             plan::change(&*self.views, self.name(), |mut plan| {
@@ -125,14 +125,17 @@ impl Conductor {
         if building.promotes_itself { self.promote().await.map(drop) } else { Ok(()) }
     }
 
-    /// The live build and the new one of every shard, if the new ones have all caught up.
-    async fn caught_up(&self, number: u64) -> Result<Vec<(Unit, BuildId, BuildId)>, Error> {
+    /// The live build and the new one of every shard, if the new ones have all caught up. A shard that has not followed the last promotion or
+    /// roll-back yet does so first: what it keeps must be what the plan says is kept.
+    async fn caught_up(&self, live_number: u64, number: u64) -> Result<Vec<(Unit, BuildId, BuildId)>, Error> {
         let mut pairs = Vec::new();
         for unit in self.units() {
             let look = self.views.look(unit).await?;
             let new = look.in_role(Role::Building).filter(|(build, _)| build.generation == number);
             match (look.live_state(), new) {
-                (Some((live, state)), Some((new, new_state))) if has_caught_up(&state, &new_state) => {
+                (Some((live, state)), Some((new, new_state)))
+                    if live.generation == live_number && has_caught_up(&state, &new_state) =>
+                {
                     pairs.push((unit, live, new));
                 }
                 _ => return Err(Unfit::Behind.into()),
@@ -145,11 +148,14 @@ impl Conductor {
     pub(crate) async fn promote(&self) -> Result<u64, Error> {
         let plan = plan::read(&*self.views, self.name()).await?.ok_or(Unfit::Unknown)?;
         let number = plan.building.as_ref().ok_or(Unfit::NotUnderWay)?.generation.number;
-        let pairs = self.caught_up(number).await?;
+        let seen = plan.live.number;
+        let pairs = self.caught_up(seen, number).await?;
         let until = self.surroundings.now_ms().saturating_add(self.keep_ms);
         let is_it = |plan: &Plan| plan.building.as_ref().is_some_and(|building| building.generation.number == number);
-        let changed = plan::change(&*self.views, self.name(), |plan| is_it(&plan).then(|| plan.promoted(until)));
-        changed.await?.ok_or(Unfit::NotUnderWay)?;
+        let changed = plan::change(&*self.views, self.name(), |plan| {
+            (is_it(&plan) && plan.live.number == seen).then(|| plan.promoted(until))
+        });
+        changed.await?.ok_or(Unfit::Behind)?;
         // From here on it is decided. The units' owners would follow by themselves; this is sooner.
         for (unit, live, new) in pairs {
             let switched = self.views.switch(unit, (live, new), true, false).await?;
@@ -172,19 +178,25 @@ impl Conductor {
         if plan::read(&*self.views, name).await?.is_none() {
             return Err(Unfit::Unknown.into());
         }
-        let changed = plan::change(&*self.views, name, |plan| plan.kept.is_some().then(|| plan.rolled_back()));
+        let mut live_before = 0;
+        let changed = plan::change(&*self.views, name, |plan| {
+            live_before = plan.live.number;
+            plan.kept.is_some().then(|| plan.rolled_back())
+        });
         let plan = changed.await?.ok_or(Unfit::NothingKept)?;
         for unit in self.units() {
-            self.roll_back_unit(unit, plan.live.number).await?;
+            self.roll_back_unit(unit, live_before, plan.live.number).await?;
         }
         self.views.ring_projectors().await?;
         Ok(plan.live.number)
     }
 
-    async fn roll_back_unit(&self, unit: Unit, number: u64) -> Result<(), Failure> {
+    /// Only from the generation that was live in the plan: one that was promoted since is not undone.
+    async fn roll_back_unit(&self, unit: Unit, live_before: u64, number: u64) -> Result<(), Failure> {
         let look = self.views.look(unit).await?;
         let kept = look.in_role(Role::Kept).filter(|(build, _)| build.generation == number);
         if let (Some((live, _)), Some((kept, kept_state))) = (look.live_state(), kept)
+            && live.generation == live_before
             && log_is_as_seen(&*self.log, &kept_state).await?
         {
             self.views.switch(unit, (live, kept), false, true).await?;

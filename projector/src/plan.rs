@@ -147,7 +147,7 @@ pub(crate) async fn begin(views: &dyn Views, projection: &'static str, plan: &Pl
 pub(crate) async fn change(
     views: &dyn Views,
     projection: &'static str,
-    change: impl Fn(Plan) -> Option<Plan>,
+    mut change: impl FnMut(Plan) -> Option<Plan>,
 ) -> Result<Option<Plan>, Failure> {
     for _ in 0..CHANGES_TRIED_MAX {
         let Some(from) = views.plan(projection).await? else { return Ok(None) };

@@ -77,7 +77,7 @@ pub(crate) trait Views: Send + Sync {
         keep: bool,
         may_go_back: bool,
     ) -> Result<Switched, Error>;
-    async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error>;
+    async fn drop_role(&self, unit: Unit, role: Role, build: BuildId) -> Result<(), Error>;
     async fn load_views(
         &self,
         unit: Unit,
@@ -152,8 +152,8 @@ impl Views for Writer {
         self.switch(unit, from_to, keep, may_go_back).await
     }
 
-    async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
-        self.drop_role(unit, role).await
+    async fn drop_role(&self, unit: Unit, role: Role, build: BuildId) -> Result<(), Error> {
+        self.drop_role(unit, role, build).await
     }
 
     async fn load_views(

@@ -262,7 +262,7 @@ impl Work {
         let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
         let look = views.look(unit).await?;
         if let Some((role, _)) = look.roles.iter().find(|(_, it)| **it == build) {
-            views.drop_role(unit, *role).await?;
+            views.drop_role(unit, *role, build).await?;
         }
         self.seen = None;
         Ok(Turn::Worked)

@@ -41,3 +41,9 @@ fn a_rebuild_that_is_promoted_before_it_has_caught_up_is_found() {
 fn a_view_that_is_lost_and_not_missed_is_found() {
     is_found(Fault::LossNotNoticed);
 }
+
+#[test]
+fn a_step_to_what_was_live_that_outlives_the_promotion_is_found() {
+    let what = is_found(Fault::SwitchLeavesStepsUnderWay);
+    assert!(what.contains("a false alarm") || what.contains("without a cause"), "{what}");
+}

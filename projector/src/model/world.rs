@@ -32,6 +32,8 @@ pub(super) enum Fault {
     /// As those see it who promote.
     PromotedTooEarlyByThis,
     LossNotNoticed,
+    /// Whoever is in the middle of a step to what was live goes on with it.
+    SwitchLeavesStepsUnderWay,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -57,12 +59,15 @@ pub(super) struct Redis {
     pub(super) members: BTreeSet<String>,
 }
 
+#[derive(Default)]
 pub(super) struct Inner {
     pub(super) log: Vec<Arc<Recorded>>,
     pub(super) redis: Redis,
     /// How far each shard was seen to come. Redis's losses don't reach it.
     pub(super) reached: BTreeMap<u16, (BuildId, u64)>,
     pub(super) violation: Option<String>,
+    /// Whether anything may be noticed as lost.
+    pub(super) may_lose: bool,
     /// Each event of the log's history is another one.
     pub(super) appended: u64,
 }
@@ -87,9 +92,8 @@ pub(super) async fn step() {
 }
 
 impl World {
-    pub(super) fn new(fault: Fault) -> Self {
-        let inner =
-            Inner { log: Vec::new(), redis: Redis::default(), reached: BTreeMap::new(), violation: None, appended: 0 };
+    pub(super) fn new(fault: Fault, may_lose: bool) -> Self {
+        let inner = Inner { may_lose, ..Inner::default() };
         Self { fault, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -249,16 +253,24 @@ impl Views for World {
         keep: bool,
         may_go_back: bool,
     ) -> Result<Switched, Error> {
-        let careless = self.fault == Fault::PromotedTooEarlyByThis;
+        let fault = self.fault;
         let switched = self.at_redis(|inner| {
             let keys = inner.unit(unit);
             let state = |build| keys.builds.get(&build).and_then(|keys| keys.state);
             let (before, Some(after)) = (state(from), state(to)) else { return Switched::Moved };
-            if keys.live != Some(from) {
+            if keys.live != Some(from) || !keys.roles.values().any(|build| *build == to) {
                 return Switched::Moved;
             }
-            if !may_go_back && !careless && before.is_some_and(|before| after.position < before.position) {
+            if !may_go_back
+                && fault != Fault::PromotedTooEarlyByThis
+                && before.is_some_and(|before| after.position < before.position)
+            {
                 return Switched::Behind;
+            }
+            if fault != Fault::SwitchLeavesStepsUnderWay
+                && let Some(State { edits, .. }) = keys.builds.get_mut(&from).and_then(|keys| keys.state.as_mut())
+            {
+                *edits += 1;
             }
             keys.roles.retain(|_, build| *build != to);
             let seen = before.map_or(0, |it| it.position.max(it.complete_from).max(it.fresh_from));
@@ -275,8 +287,8 @@ impl Views for World {
         Ok(switched.await)
     }
 
-    async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
-        self.at_redis(|inner| inner.unit(unit).roles.remove(&role)).await;
+    async fn drop_role(&self, unit: Unit, role: Role, build: BuildId) -> Result<(), Error> {
+        self.at_redis(|inner| inner.unit(unit).roles.retain(|has, it| *has != role || *it != build)).await;
         Ok(())
     }
 
@@ -378,8 +390,12 @@ impl Views for World {
         Ok(changed.await)
     }
 
-    async fn note_loss(&self, _: &'static str, _: &str) -> Result<(), Error> {
+    async fn note_loss(&self, _: &'static str, loss: &str) -> Result<(), Error> {
         step().await;
+        let mut inner = self.lock();
+        if !inner.may_lose {
+            inner.violation = Some(format!("a false alarm: {loss}"));
+        }
         Ok(())
     }
 

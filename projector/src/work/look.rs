@@ -45,8 +45,8 @@ impl Work {
         for (role, is_wanted) in
             [(Role::Kept, plan.kept.is_some()), (Role::Building, plan.building.is_some()), (Role::Repair, repairs)]
         {
-            if look.roles.contains_key(&role) && !is_wanted {
-                views.drop_role(unit, role).await?;
+            if let (Some(build), false) = (look.roles.get(&role), is_wanted) {
+                views.drop_role(unit, role, *build).await?;
                 return Ok(None);
             }
         }
@@ -78,8 +78,8 @@ impl Work {
             ));
         }
         let head = self.stepper.log.head().await?;
-        if look.roles.contains_key(&Role::Repair) {
-            self.stepper.views.drop_role(self.unit(), Role::Repair).await?;
+        if let Some(repair) = look.roles.get(&Role::Repair) {
+            self.stepper.views.drop_role(self.unit(), Role::Repair, *repair).await?;
         }
         let was_there = look.live.is_some() || !look.builds.is_empty() || self.furthest.is_some();
         let repair = if was_there { self.fresh() } else { 0 };
@@ -101,7 +101,11 @@ impl Work {
             && log_is_as_seen(&*self.stepper.log, &state).await?
         {
             let keep = plan.kept.as_ref().is_some_and(|kept| kept.generation.number == live.0.generation);
-            if views.switch(unit, (live.0, build), keep, false).await? == Switched::Behind {
+            let log_went_back = !log_is_as_seen(&*self.stepper.log, &live.1).await?;
+            if log_went_back {
+                self.note(Kind::LogWentBack, live.1.position).await?;
+            }
+            if views.switch(unit, (live.0, build), keep, log_went_back).await? == Switched::Behind {
                 // It was ahead when the plan was made. A few events more.
                 return Ok(Some(Seen {
                     plan: plan.clone(),
@@ -115,7 +119,8 @@ impl Work {
             && log_is_as_seen(&*self.stepper.log, &state).await?
         {
             views.switch(unit, (live.0, build), false, true).await?;
-        } else {
+        } else if views.look(unit).await? == *look {
+            // There is none, and was none when the plan was read.
             self.make_anew(look, plan, false).await?;
         }
         self.furthest = None;
@@ -155,21 +160,21 @@ impl Work {
         let Some(building) = &plan.building else { return Ok(true) };
         let (views, unit) = (Arc::clone(&self.stepper.views), self.unit());
         let version = self.stepper.fold.version();
-        match look.in_role(Role::Building) {
-            Some((build, state))
-                if build.generation == building.generation.number
-                    && log_is_as_seen(&*self.stepper.log, &state).await? =>
-            {
-                return Ok(true);
-            }
-            _ if look.roles.contains_key(&Role::Building) => views.drop_role(unit, Role::Building).await?,
-            _ if building.generation.version != version => return Ok(true),
-            _ => {
-                let number = building.generation.number;
-                let taken = look.builds.keys().any(|build| build.generation == number);
-                let build = BuildId { generation: number, repair: if taken { self.fresh() } else { 0 } };
-                views.start_build(unit, look.live, build, &State::new(version), Some(Role::Building)).await?;
-            }
+        let number = building.generation.number;
+        let begun = look.in_role(Role::Building).filter(|(build, _)| build.generation == number);
+        if let Some((_, state)) = begun
+            && log_is_as_seen(&*self.stepper.log, &state).await?
+        {
+            return Ok(true);
+        }
+        if let Some(other) = look.roles.get(&Role::Building) {
+            views.drop_role(unit, Role::Building, *other).await?;
+        } else if building.generation.version != version {
+            return Ok(true);
+        } else {
+            let taken = look.builds.keys().any(|build| build.generation == number);
+            let build = BuildId { generation: number, repair: if taken { self.fresh() } else { 0 } };
+            views.start_build(unit, look.live, build, &State::new(version), Some(Role::Building)).await?;
         }
         Ok(false)
     }

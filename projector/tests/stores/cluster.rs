@@ -153,7 +153,8 @@ async fn a_failover_that_loses_writes_is_noticed_and_mended_and_no_answer_hides_
     f.projected(f.head).await;
     let master = master_of(&cluster, &f.key(projections::STOCK, 0, "checkpoint").await).await;
     let (master, replica) = (&cluster.nodes()[master], &cluster.nodes()[MASTERS + master]);
-    // From here on the replica is not let in any more, and falls behind.
+    // From here on the replica is not let in any more, and falls behind; and takes over, however long that was ago.
+    tell(replica, &["CONFIG", "SET", "cluster-replica-validity-factor", "0"]).await;
     tell(replica, &["CONFIG", "SET", "masterauth", "another"]).await;
     tell(master, &["CLIENT", "KILL", "TYPE", "REPLICA"]).await;
     f.append_random(60).await;

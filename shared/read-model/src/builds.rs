@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use redis::{Script, cmd};
+use redis::Script;
 
 use crate::apply::refusal;
 use crate::keys::BUCKETS;
@@ -98,6 +98,7 @@ pub enum Switched {
 static LOOK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("look.lua")));
 static START: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("start.lua")));
 static SWITCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("switch.lua")));
+static DROP_ROLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("drop_role.lua")));
 static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sweep.lua")));
 
 type LookAnswer = (Option<String>, Option<String>, Vec<String>, Vec<String>, Vec<Option<String>>);
@@ -208,8 +209,10 @@ impl Writer {
     }
 
     /// Takes a build's role away, if it is the one that has it. It is swept then.
-    pub async fn drop_role(&self, unit: Unit, role: Role) -> Result<(), Error> {
-        self.connection.repeatable(cmd("HDEL").arg(self.keys().roles(unit)).arg(role.name())).await
+    pub async fn drop_role(&self, unit: Unit, role: Role, build: BuildId) -> Result<(), Error> {
+        self.connection
+            .repeatable(DROP_ROLE.prepare_invoke().key(self.keys().roles(unit)).arg(role.name()).arg(build.to_string()))
+            .await
     }
 
     /// Removes a build's keys in small steps, which do not block Redis. One that is used is left alone.

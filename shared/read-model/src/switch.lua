@@ -2,7 +2,8 @@
 -- Makes another build the live one. Everything is checked before the first write.
 --
 -- Readers have been answered up to where the live build stands, or stood before something was lost: with it the other takes over that an answer from before then
--- says of itself that it may be stale.
+-- says of itself that it may be stale. What was live is edited: a step to it that is under way finds that it moved, so that nobody takes for live what was
+-- applied to it after this.
 --
 -- KEYS: log id, live build, roles, state of the live build, state of the other
 -- ARGV: log id, live build, other build, 'keep' or 'drop' for what was live, 'forward' where the other must not be behind, bell
@@ -11,7 +12,11 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[2
   return 'moved'
 end
 local from, to = redis.call('GET', KEYS[4]), redis.call('GET', KEYS[5])
-if not to then
+local roles, has_role = redis.call('HGETALL', KEYS[3]), false
+for i = 2, #roles, 2 do
+  has_role = has_role or roles[i] == ARGV[3]
+end
+if not to or not has_role then
   return 'moved'
 end
 -- Positions as digits: a Lua number holds none above 2^53.
@@ -19,13 +24,16 @@ local function is_before(one, other)
   return #one < #other or (#one == #other and one < other)
 end
 local OF_STATE = '^(%d+) (%d+) (%d+) (%d+) (.*)$'
+local AROUND_EDITS = '^(%d+ %d+ %d+ %d+ %d+ )(%d+)( .*)$'
 local position, version, complete_from, fresh_from, rest = string.match(to, OF_STATE)
 if not position then
   return 'corrupt'
 end
+local before_edits, edits, after_edits
 if from then
+  before_edits, edits, after_edits = string.match(from, AROUND_EDITS)
   local seen, _, seen_before_loss, seen_before = string.match(from, OF_STATE)
-  if not seen then
+  if not (seen and edits) then
     return 'corrupt'
   end
   if ARGV[5] == 'forward' and is_before(position, seen) then
@@ -39,7 +47,6 @@ if not (redis.acl_check_cmd('SET', KEYS[2], '') and redis.acl_check_cmd('HSET', 
   return 'forbidden'
 end
 
-local roles = redis.call('HGETALL', KEYS[3])
 for i = 1, #roles, 2 do
   if roles[i + 1] == ARGV[3] then
     redis.call('HDEL', KEYS[3], roles[i])
@@ -47,6 +54,9 @@ for i = 1, #roles, 2 do
 end
 if ARGV[4] == 'keep' then
   redis.call('HSET', KEYS[3], 'kept', ARGV[2])
+end
+if from then
+  redis.call('SET', KEYS[4], before_edits .. string.format('%.0f', tonumber(edits) + 1) .. after_edits)
 end
 redis.call('SET', KEYS[5], table.concat({position, version, complete_from, fresh_from, rest}, ' '))
 redis.call('SET', KEYS[2], ARGV[3])

@@ -24,6 +24,19 @@ async fn a_build_beside_the_live_one_is_read_by_nobody_until_it_is_switched_to()
     assert_eq!(f.writer.switch(P, (next, FIRST), false, true).await.unwrap(), Switched::Done);
     assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "1");
     assert_eq!(f.writer.look(P).await.unwrap().unused().collect::<Vec<_>>(), [next]);
+    // What has no role any more is never read again.
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, true).await.unwrap(), Switched::Moved);
+}
+
+#[tokio::test]
+async fn a_step_to_what_was_live_finds_that_it_moved() {
+    let f = fixture().await.begun().await;
+    f.apply(START, 5, &[view("a", "1")]).await.unwrap();
+    let next = f.build_next(2, FIRST).await;
+    f.apply_to(next, START, 5, &[view("a", "2")]).await.unwrap();
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, false).await.unwrap(), Switched::Done);
+    assert_eq!(f.apply_to(FIRST, at(5), 6, &[view("a", "3")]).await.unwrap(), Applied::Moved);
+    assert_eq!(f.writer.look(P).await.unwrap().in_role(Role::Kept), Some((FIRST, State { edits: 1, ..at(5) })));
 }
 
 #[tokio::test]
@@ -100,8 +113,11 @@ async fn a_build_that_is_used_is_never_removed() {
     let before = f.everything().await;
     f.writer.sweep(P, FIRST).await.unwrap();
     f.writer.sweep(P, next).await.unwrap();
+    // Whoever looked long ago takes the role from nobody else.
+    f.writer.drop_role(P, Role::Building, BuildId { repair: 7, ..next }).await.unwrap();
+    f.writer.drop_role(P, Role::Kept, next).await.unwrap();
     assert_eq!(f.everything().await, before);
-    f.writer.drop_role(P, Role::Building).await.unwrap();
+    f.writer.drop_role(P, Role::Building, next).await.unwrap();
     f.writer.sweep(P, next).await.unwrap();
     assert_eq!(f.apply_to(next, START, 1, &[view("a", "2")]).await.unwrap(), Applied::Moved);
 }
