@@ -151,7 +151,10 @@ impl ReadModel {
         if state.position > before.position {
             let mut seen = self.0.seen.write().unwrap_or_else(PoisonError::into_inner);
             let seen = seen.entry(unit).or_insert(before);
-            seen.position = seen.position.max(state.position);
+            // An answer that was long on its way says nothing of the build that is live by now.
+            if seen.build == before.build {
+                seen.position = seen.position.max(state.position);
+            }
         }
         Ok(Some(AsOf { state, may_be_stale: state.position < state.fresh_from || state.position < before.position }))
     }
@@ -169,4 +172,28 @@ fn found(AsOf { state, may_be_stale }: &AsOf, value: Option<Bytes>) -> Result<Fo
 
 pub(crate) fn build_keeps_changing() -> Error {
     Error::Unavailable("the live views keep changing".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    #[tokio::test]
+    async fn an_answer_that_was_long_on_its_way_is_not_held_against_the_next_build() {
+        let model = ReadModel::connect("redis://127.0.0.1:1/", "log", Options::default()).unwrap();
+        let unit = Unit { projection: "p", shard: 0 };
+        let (first, next) = (BuildId::first(1), BuildId { generation: 1, repair: 7 });
+        let answer = |before, live: BuildId, position| {
+            let state = State { position, ..State::new(1) };
+            model.as_of(unit, before, Some(live.to_string()), Some(state.to_string())).unwrap()
+        };
+        let before = model.seen(unit);
+        assert!(answer(before, first, 5).is_some());
+        assert!(answer(model.seen(unit), next, 3).is_none(), "it reads again");
+        assert!(answer(before, first, 9).is_some(), "of the build before");
+        assert!(!answer(model.seen(unit), next, 3).unwrap().may_be_stale);
+        assert!(answer(model.seen(unit), next, 4).is_some());
+        assert!(answer(model.seen(unit), next, 3).unwrap().may_be_stale);
+    }
 }

@@ -64,7 +64,7 @@ async fn a_build_that_is_behind_says_so_from_the_moment_it_is_read() {
         let found = f.model.get("p", "a").await.unwrap();
         assert_eq!((found.position, found.may_be_stale), (3, true), "{seen:?}");
         let now = f.writer.look(P).await.unwrap().live_state().unwrap().1;
-        assert_eq!(now, State { fresh_from: 9, ..at(3) });
+        assert_eq!(now, State { fresh_from: 9, edits: 1, ..at(3) });
     }
 }
 
