@@ -190,7 +190,7 @@ impl Product {
         let in_batch = |(_, line): &(_, &Line)| line.place == Place::InBatch { arrival };
         let mut lines: Vec<_> = self.lines.iter().filter(in_batch).collect();
         lines.sort_unstable_by_key(|(_, line)| Reverse(line.sequence));
-        let beyond = lines.iter().take(EVENTS_PER_COMMAND_MAX + 1).take_while(|(_, line)| {
+        let beyond = lines.iter().take(EVENTS_PER_COMMAND_MAX).take_while(|(_, line)| {
             let too_much = left > quantity;
             left = if too_much { left.saturating_sub(line.quantity) } else { left };
             too_much

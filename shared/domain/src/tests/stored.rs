@@ -241,6 +241,13 @@ fn a_snapshot_is_stored_like_this_and_its_format_has_a_number() {
     let lines = json!([["o1", 3, 1, 1], ["o2", 11, 2, null]]);
     let batches = json!([["b1", 10, null], ["b2", 5, "2011-01-02"]]);
     assert_eq!(snapshot, json!({ "sku": "TABLE", "batches": batches, "lines": lines, "last_sequence": 2 }));
-    assert_eq!(state.0[&TABLE.stream()].snapshot_weight(), 4, "two batches and two lines");
+    let with_another_line = given([
+        TABLE.created("b1", 10),
+        TABLE.created("b2", 10),
+        TABLE.allocated("o1", "b1", 3),
+        TABLE.allocated("o2", "b1", 3),
+        TABLE.allocated("o3", "b1", 3),
+    ]);
+    assert_eq!(with_another_line.0[&TABLE.stream()].snapshot_weight(), 5, "two batches and three lines");
     assert_eq!(SNAPSHOT_FORMAT, 1, "with another shape, or another meaning, goes another number");
 }
