@@ -148,12 +148,12 @@ impl Conductor {
     pub(crate) async fn promote(&self) -> Result<u64, Error> {
         let plan = plan::read(&*self.views, self.name()).await?.ok_or(Unfit::Unknown)?;
         let number = plan.building.as_ref().ok_or(Unfit::NotUnderWay)?.generation.number;
-        let seen = plan.live.number;
-        let pairs = self.caught_up(seen, number).await?;
+        let live_before = plan.live.number;
+        let pairs = self.caught_up(live_before, number).await?;
         let until = self.surroundings.now_ms().saturating_add(self.keep_ms);
         let is_it = |plan: &Plan| plan.building.as_ref().is_some_and(|building| building.generation.number == number);
         let changed = plan::change(&*self.views, self.name(), |plan| {
-            (is_it(&plan) && plan.live.number == seen).then(|| plan.promoted(until))
+            (is_it(&plan) && plan.live.number == live_before).then(|| plan.promoted(until))
         });
         changed.await?.ok_or(Unfit::Behind)?;
         // From here on it is decided. The units' owners would follow by themselves; this is sooner.
