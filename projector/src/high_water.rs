@@ -72,6 +72,8 @@ impl HighWaterMarks {
 #[async_trait]
 impl HighWater for HighWaterMarks {
     async fn mark(&self, unit: Unit) -> Result<Option<(BuildId, u64)>, Failure> {
+        // This process may itself have been the last at the unit: a lease ends under it, and it gets it again.
+        self.write().await?;
         let reached = self.store.reached(unit.projection, unit.shard, self.shards).await?;
         // Another version of the program may give builds other names.
         Ok(reached.and_then(|it| Some((it.build.parse().ok()?, it.position))))
@@ -79,5 +81,27 @@ impl HighWater for HighWaterMarks {
 
     fn reached(&self, unit: Unit, build: BuildId, position: u64) {
         self.lock().insert(unit, (build, position));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_event_store::{LogName, ReadOptions, ReadRole, migrate};
+    use tally_servers::{fresh_database, unique_log_name};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_reached_a_moment_ago_is_known_before_anything_wrote_it_down() {
+        let (url, log): (_, LogName) = (fresh_database().await, unique_log_name().parse().unwrap());
+        migrate(&url, &log).await.unwrap();
+        let options = ReadOptions { role: ReadRole::Tail, ..ReadOptions::default() };
+        let store = ReadStore::connect(&url, &log, options).await.unwrap();
+        let log_id = store.log_id().await.unwrap();
+        let (marks, unit) = (HighWaterMarks::new(store, log_id, 1), Unit { projection: "order", shard: 0 });
+        assert_eq!(marks.mark(unit).await.unwrap(), None);
+        let reached = (BuildId { generation: 1, repair: 0 }, 0);
+        marks.reached(unit, reached.0, reached.1);
+        assert_eq!(marks.mark(unit).await.unwrap(), Some(reached));
     }
 }

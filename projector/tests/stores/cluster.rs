@@ -65,13 +65,6 @@ async fn noticed(projector: &Projector, name: &str, kind: &str) -> Vec<Loss> {
     .await
 }
 
-/// Until every view is as an undisturbed projector makes it.
-async fn is_by_the_book(f: &Fixture) {
-    let expected = f.views_by_the_book().await;
-    f.projected(f.head).await;
-    eventually("every view is right", async || (f.views().await == expected).then_some(())).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_is_promoted_and_rolled_back_while_views_are_read() {
     let (mut f, _cluster) = on_cluster().await;
@@ -98,7 +91,7 @@ async fn a_rebuild_is_promoted_and_rolled_back_while_views_are_read() {
     assert_eq!(f.checkpoint(projection).await.generation, 1);
     assert!(!reading.is_finished(), "reads failed");
     reading.abort();
-    is_by_the_book(&f).await;
+    f.is_by_the_book().await;
     for projector in projectors {
         projector.ready(true).await;
     }
@@ -120,7 +113,7 @@ async fn what_one_master_lost_is_made_again_and_the_others_are_left_alone() {
     f.model.ring_missed(Unit { projection: projections::STOCK, shard }).await.unwrap();
     let losses = noticed(&projector, "stock", "views_missing").await;
     assert_eq!(losses.iter().map(|loss| loss.shard).collect::<Vec<_>>(), [i32::from(shard)]);
-    is_by_the_book(&f).await;
+    f.is_by_the_book().await;
 
     // That of the first shard, which has the plans and what is kept of losses, too.
     let master = master_of(&cluster, &f.key(projections::ORDER, 0, "checkpoint").await).await;
@@ -139,7 +132,7 @@ async fn what_one_master_lost_is_made_again_and_the_others_are_left_alone() {
     })
     .await;
     assert_eq!(told, emptied);
-    is_by_the_book(&f).await;
+    f.is_by_the_book().await;
     for (shard, before) in spared.iter().zip(untouched) {
         assert_eq!(writer.look(unit(*shard)).await.unwrap(), before);
     }
@@ -178,6 +171,6 @@ async fn a_failover_that_loses_writes_is_noticed_and_mended_and_no_answer_hides_
     let told = noticed(&projector, "stock", "writes_lost").await;
     assert!(told.iter().any(|loss| loss.shard == 0 && loss.position == i64::try_from(reached).unwrap()), "{told:?}");
     f.append_random(20).await;
-    is_by_the_book(&f).await;
+    f.is_by_the_book().await;
     projector.ready(true).await;
 }

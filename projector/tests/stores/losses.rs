@@ -35,7 +35,7 @@ async fn mended(f: &Fixture, before: &crate::support::Views) {
         Some(())
     })
     .await;
-    assert_eq!(f.views().await, *before);
+    f.has_views(before).await;
 }
 
 /// Until each of the SKUs is known as of the end of the log: what was taken away while others were made again already takes another time.
@@ -92,8 +92,7 @@ async fn an_event_about_a_view_that_was_evicted_finds_it_out() {
     f.append_random(60).await;
     noticed(&projector, "stock", "views_missing").await;
     made_again(&f).await;
-    f.projected(f.head).await;
-    assert_eq!(f.views().await, f.views_by_the_book().await);
+    f.is_by_the_book().await;
 }
 
 #[tokio::test]
@@ -105,7 +104,7 @@ async fn one_shard_that_was_emptied_is_made_again_and_the_others_are_left_alone(
     let before = f.views().await;
     let (writer, unit) = (f.writer().await, |shard| Unit { projection: projections::ORDER, shard });
     let untouched = [writer.look(unit(0)).await.unwrap(), writer.look(unit(2)).await.unwrap()];
-    writer.clear(1).await.unwrap();
+    f.empty(1).await;
     let loss = noticed(&projector, "order", "emptied").await;
     assert_eq!(loss.shard, 1);
     mended(&f, &before).await;
@@ -138,7 +137,7 @@ async fn the_shard_with_the_plans_can_be_emptied_too() {
     f.projected(f.head).await;
     f.rebuild(projections::STOCK).await;
     let before = f.views().await;
-    f.writer().await.clear(0).await.unwrap();
+    f.empty(0).await;
     noticed(&projector, "order", "emptied").await;
     mended(&f, &before).await;
     assert_eq!(f.checkpoint(projections::STOCK).await.generation, 2, "the other shard knows the generation");
@@ -159,8 +158,7 @@ async fn a_key_that_was_overwritten_is_made_again() {
     f.append_random(60).await;
     noticed(&projector, "stock", "damaged").await;
     made_again(&f).await;
-    f.projected(f.head).await;
-    assert_eq!(f.views().await, f.views_by_the_book().await);
+    f.is_by_the_book().await;
 }
 
 #[tokio::test]
@@ -190,7 +188,7 @@ async fn a_log_that_ends_before_the_views_has_them_made_again() {
         Some(())
     })
     .await;
-    assert_eq!(f.views().await, f.views_by_the_book().await);
+    f.is_by_the_book().await;
 }
 
 #[tokio::test]
@@ -203,8 +201,7 @@ async fn a_log_that_went_back_and_grew_again_while_no_projector_looked_is_notice
     for projection in projections::ALL {
         noticed(&projector, projection, "log_went_back").await;
     }
-    f.projected(f.head).await;
-    assert_eq!(f.views().await, f.views_by_the_book().await);
+    f.is_by_the_book().await;
 }
 
 #[tokio::test]
@@ -230,7 +227,7 @@ async fn writes_that_redis_lost_are_made_again_and_answers_say_that_they_may_be_
     f.projected(f.head).await;
     let found = f.model.get(projections::STOCK, "sku-0").await.unwrap();
     assert!(!found.may_be_stale && found.position >= reached, "{found:?}");
-    assert_eq!(f.views().await, f.views_by_the_book().await);
+    f.is_by_the_book().await;
 }
 
 type Dump = Vec<(String, Vec<u8>)>;

@@ -206,6 +206,15 @@ impl Fixture {
         connection(&self.redis_url).await
     }
 
+    /// Takes all keys of a shard away, at once: what goes in steps meets what the projector makes again meanwhile.
+    pub(crate) async fn empty(&self, shard: u16) {
+        const REMOVE_ALL: &str = "return redis.call('UNLINK', unpack(redis.call('KEYS', ARGV[1])))";
+        let mut call = redis::cmd("EVAL");
+        call.arg(REMOVE_ALL).arg(0).arg(format!("tally:{log}:{{{log}:r{shard}}}*", log = self.log));
+        let removed: u64 = call.query_async(&mut self.redis().await).await.unwrap();
+        assert_ne!(removed, 0);
+    }
+
     /// As the owner of the database, who can do what no role of Tally's may.
     pub(crate) async fn as_owner(&self, statement: &str) {
         let mut connection = PgConnection::connect(&self.database_url).await.unwrap();
@@ -216,7 +225,21 @@ impl Fixture {
 
     /// All live views and lists, by key without the generation.
     pub(crate) async fn views(&self) -> Views {
-        views(&self.writer().await).await
+        let writer = self.writer().await;
+        eventually("nothing of the views is missing", async || views(&writer).await).await
+    }
+
+    /// Until the views are these.
+    pub(crate) async fn has_views(&self, expected: &Views) {
+        let writer = self.writer().await;
+        eventually("every view is right", async || views(&writer).await.filter(|views| views == expected)).await;
+    }
+
+    /// Until the views are those of the whole log. For where what is lost is still being made again.
+    pub(crate) async fn is_by_the_book(&self) {
+        let expected = self.views_by_the_book().await;
+        self.projected(self.head).await;
+        self.has_views(&expected).await;
     }
 
     async fn writer_of(&self, model: &ReadModel) -> Writer {
@@ -239,21 +262,24 @@ impl Fixture {
             }
         }
         projector.stop().await;
-        views(&self.writer_of(&model).await).await
+        views(&self.writer_of(&model).await).await.expect("nobody disturbs it")
     }
 }
 
 pub(crate) type Views = BTreeMap<String, Vec<u8>>;
 
-/// Every view of every live build, by projection and key, and the orders that the lists name.
-async fn views(writer: &Writer) -> Views {
+/// Every view of every live build, by projection and key, and the orders that the lists name; None where something of it is missing: it is
+/// lost, or another build took the place of the one that was being read.
+async fn views(writer: &Writer) -> Option<Views> {
     let mut all = Views::new();
     for projection in projections::ALL {
         for unit in writer.model().units(projection) {
-            let Some((build, _)) = writer.look(unit).await.unwrap().live_state() else { continue };
+            let (build, _) = writer.look(unit).await.unwrap().live_state()?;
             for bucket in 0..BUCKETS {
                 let scanned = writer.scan(unit, build, bucket).await.unwrap();
-                assert!(!scanned.is_lost);
+                if scanned.is_lost {
+                    return None;
+                }
                 for (key, stored) in scanned.views {
                     all.insert(format!("{projection}:{key}"), stored.to_bytes().unwrap());
                 }
@@ -262,11 +288,11 @@ async fn views(writer: &Writer) -> Views {
     }
     let lists = ["OPEN", "SHIPPED", "CANCELLED"].map(tally_read_model::lists::status);
     for list in lists {
-        let page = writer.model().page(projections::ORDER_SUMMARIES, &list, None, 1_000).await.unwrap();
+        let page = writer.model().page(projections::ORDER_SUMMARIES, &list, None, 1_000).await.ok()?;
         let members: Vec<String> = page.entries.into_iter().map(|(member, _)| member).collect();
         all.insert(list, members.join("\n").into_bytes());
     }
-    all
+    Some(all)
 }
 
 async fn connection(url: &str) -> MultiplexedConnection {
