@@ -1,6 +1,7 @@
 //! The projector's work on a real Redis Cluster: rebuilds, repairs, and a failover that loses writes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, cmd};
@@ -8,16 +9,18 @@ use tally_api::projections::v1::{ListProjectionsRequest, Loss, Projection};
 use tally_read_model::{Error, Unit, bucket_of_view, projections, shard_of};
 use tally_servers::{Redis, RedisCluster};
 
-use crate::support::{Fixture, Projector, eventually, sharded};
+use crate::support::{Fixture, Projector, eventually, patient};
 
 const SHARDS: u16 = 6;
 const MASTERS: usize = 3;
-const READ_EVERY: std::time::Duration = std::time::Duration::from_millis(2);
+const READ_EVERY: Duration = Duration::from_millis(2);
+/// The client waits as long for an answer that went down with a node.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 async fn on_cluster() -> (Fixture, RedisCluster) {
     let (database_url, cluster) = tokio::join!(tally_servers::fresh_database(), RedisCluster::temporary());
     let cluster = cluster.unwrap();
-    let f = sharded(database_url, cluster.url(), SHARDS).await;
+    let f = patient(database_url, cluster.url(), SHARDS, PATIENCE).await;
     (f, cluster)
 }
 

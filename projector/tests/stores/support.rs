@@ -23,18 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::history::History;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-/// On a busy machine an answer may take long; a server that is away is still noticed at once.
-const PATIENT: Options = Options {
-    connection_timeout: DEADLINE,
-    read_timeout: DEADLINE,
-    write_timeout: DEADLINE,
-    commands_queued_max: 1024,
-    read_shards: 1,
-};
-const PATIENT_ARGS: [&str; 8] = [
-    "--redis-connect-ms-max=60000",
-    "--redis-read-ms-max=60000",
-    "--redis-write-ms-max=60000",
+const PATIENT_ARGS: [&str; 5] = [
     "--database-acquire-ms-max=60000",
     "--database-statement-ms-max=60000",
     "--retry-ms-max=200",
@@ -73,6 +62,7 @@ pub(crate) struct Fixture {
     /// The position of the last event.
     pub(crate) head: u64,
     pub(crate) read_shards: u16,
+    pub(crate) redis_patience: Duration,
 }
 
 /// On the servers that all tests share.
@@ -92,14 +82,45 @@ pub(crate) async fn on(database_url: String, redis_url: String) -> Fixture {
     sharded(database_url, redis_url, 1).await
 }
 
+/// On a busy machine an answer may take long; a server that is away is still noticed at once.
 pub(crate) async fn sharded(database_url: String, redis_url: String, read_shards: u16) -> Fixture {
+    patient(database_url, redis_url, read_shards, DEADLINE).await
+}
+
+/// Where Redis may take so long to answer.
+pub(crate) async fn patient(
+    database_url: String,
+    redis_url: String,
+    read_shards: u16,
+    redis_patience: Duration,
+) -> Fixture {
     let log = unique_log_name();
     let name: LogName = log.parse().unwrap();
     migrate(&database_url, &name).await.unwrap();
     let patient = AppendOptions { acquire_timeout: DEADLINE, statement_timeout: DEADLINE, ..AppendOptions::default() };
     let store = AppendStore::connect(&database_url, &name, patient).await.unwrap();
-    let model = ReadModel::connect(&redis_url, &log, Options { read_shards, ..PATIENT }).unwrap();
-    Fixture { log, database_url, redis_url, store, model, history: History::default(), head: 0, read_shards }
+    let model = ReadModel::connect(&redis_url, &log, options(read_shards, redis_patience)).unwrap();
+    Fixture {
+        log,
+        database_url,
+        redis_url,
+        store,
+        model,
+        history: History::default(),
+        head: 0,
+        read_shards,
+        redis_patience,
+    }
+}
+
+fn options(read_shards: u16, patience: Duration) -> Options {
+    Options {
+        connection_timeout: patience,
+        read_timeout: patience,
+        write_timeout: patience,
+        commands_queued_max: 1024,
+        read_shards,
+    }
 }
 
 impl Fixture {
@@ -130,6 +151,9 @@ impl Fixture {
         let line = ["serve", "--log", &self.log, "--listen", "127.0.0.1:0"].into_iter().chain(urls);
         let shards = format!("--read-shards={}", self.read_shards);
         let line = line.chain([shards.as_str()]);
+        let ms = self.redis_patience.as_millis();
+        let patient = ["connect", "read", "write"].map(|what| format!("--redis-{what}-ms-max={ms}"));
+        let line = line.chain(patient.iter().map(String::as_str));
         let line = Serve::parse_from(line.chain(PATIENT_ARGS).chain(args.iter().copied()));
         let app = App::build(&line.common, &line.args).await.unwrap();
         let (address, status) = (app.address(), app.status());
@@ -249,8 +273,7 @@ impl Fixture {
     /// The views that one undisturbed projector makes of the log, in another database of Redis.
     pub(crate) async fn views_by_the_book(&self) -> Views {
         let redis_url = format!("{}1", test_redis().await.url());
-        let options = Options { read_shards: self.read_shards, ..PATIENT };
-        let model = ReadModel::connect(&redis_url, &self.log, options).unwrap();
+        let model = ReadModel::connect(&redis_url, &self.log, options(self.read_shards, self.redis_patience)).unwrap();
         let projector = self.projector_to(&redis_url, &[]).await;
         for projection in projections::ALL {
             for unit in model.units(projection) {
