@@ -30,7 +30,7 @@ check: ## Check the style: formatting, lints, the protos, the tree's own rules
 
 # Programs by name for the reason above. What has a Cargo.lock of its own is built into the same folder, to share what is the same.
 bench: ## Measure it: builds a release, prints one table against pgbench and others, writes bench/results (ONLY=P1,P3: some rows)
-	cargo build --release --bin bench --bin command-service --bin projector --bin query-service
+	cargo build --release --bin bench --bin bench-bare --bin command-service --bin projector --bin query-service
 	cargo build --release --manifest-path bench/cqrs-es/Cargo.toml --target-dir $(dir $(RELEASE))
 	$(RELEASE)/bench run --only "$(ONLY)"
 

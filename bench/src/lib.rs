@@ -36,3 +36,4 @@ mod load;
 
 pub use app::run_command_line;
 pub use args::CommandLine;
+pub use baselines::{BareArgs, serve_group_commit};

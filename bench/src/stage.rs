@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::sync::OnceCell;
 
 use crate::args::RunArgs;
@@ -55,8 +55,13 @@ impl Stage {
         self.full_load.store(per_second as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn full_load(&self) -> Option<f64> {
+    /// Half of that, in commands a second.
+    ///
+    /// # Errors
+    /// While it isn't known.
+    pub(crate) fn half_load(&self) -> Result<f64> {
         let per_second = self.full_load.load(Ordering::Relaxed);
-        (per_second > 0).then_some(per_second as f64)
+        ensure!(per_second > 0, "the full load isn't known");
+        Ok(per_second as f64 / 2.0)
     }
 }

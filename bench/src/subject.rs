@@ -1,6 +1,6 @@
 //! Everything that is ever run and measured, each once a round, for all rows that need it.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::sample::Sample;
 use crate::stage::Stage;
@@ -75,6 +75,14 @@ pub(crate) enum Subject {
     BareWrites,
     /// The exchanges between an acknowledgement and what can be read of it, by themselves.
     BareChain,
+    /// A group commit behind gRPC, with nothing decided.
+    BareGroupCommit,
+    /// The same through two replicas, each of which reads what the other appended.
+    BareTwoReplicas,
+    /// One command at a time, with nothing decided.
+    BareIdle,
+    /// The same at half of what `TallySpread` did, in an open loop.
+    BareHalfLoad,
     /// A gRPC service with a commit for each command.
     OneCommit,
     /// A gRPC service on the crates cqrs-es and postgres-es.
@@ -84,7 +92,8 @@ pub(crate) enum Subject {
 impl Subject {
     /// What has to be measured too, and first.
     pub(crate) fn rests_on(self) -> Option<Subject> {
-        matches!(self, Subject::TallyHalfLoad | Subject::Visibility).then_some(Subject::TallySpread)
+        let is_half = matches!(self, Subject::TallyHalfLoad | Subject::BareHalfLoad | Subject::Visibility);
+        is_half.then_some(Subject::TallySpread)
     }
 
     /// Runs and measures it, once.
@@ -95,10 +104,7 @@ impl Subject {
             Subject::TallyOneSku => tally::on_empty_log(stage, 1, allocate().on_one_sku()).await,
             Subject::TallyOrders => tally::on_empty_log(stage, 1, Load::of("create-order")).await,
             Subject::TallyIdle => tally::on_empty_log(stage, 1, allocate().idle()).await,
-            Subject::TallyHalfLoad => {
-                let full_load = stage.full_load().context("the full load isn't known")?;
-                tally::on_empty_log(stage, 1, allocate().at_rate(full_load / 2.0)).await
-            }
+            Subject::TallyHalfLoad => tally::on_empty_log(stage, 1, allocate().at_rate(stage.half_load()?)).await,
             Subject::TallyTwoReplicas => tally::on_empty_log(stage, 2, allocate()).await,
             Subject::TallyTwoReplicasOneSku => tally::on_empty_log(stage, 2, allocate().on_one_sku()).await,
             Subject::TallyLongLog => tally::on_long_log(stage, allocate()).await,
@@ -118,10 +124,7 @@ impl Subject {
                 reads::get_order(stage, Load::of("get-order").over_orders(stage.args.orders).idle()).await
             }
             Subject::ProjectAll => projecting::all(stage).await,
-            Subject::Visibility => {
-                let full_load = stage.full_load().context("the full load isn't known")?;
-                visibility::measure(stage, full_load / 2.0).await
-            }
+            Subject::Visibility => visibility::measure(stage, stage.half_load()?).await,
             Subject::VisibilityAtEase => visibility::measure(stage, visibility::AT_EASE_PER_SECOND).await,
             Subject::EchoOrder => baseline::echo(stage, Load::of("get-order").over_orders(stage.args.orders)).await,
             Subject::CopyOut => projecting::copy_out(stage).await,
@@ -133,6 +136,10 @@ impl Subject {
             Subject::PgbenchOneRow => pgbench::one_row(stage).await,
             Subject::PgbenchIdle => pgbench::idle(stage).await,
             Subject::EchoIdle => baseline::echo(stage, allocate().idle()).await,
+            Subject::BareGroupCommit => baseline::group_commit(stage, 1, allocate()).await,
+            Subject::BareTwoReplicas => baseline::group_commit(stage, 2, allocate()).await,
+            Subject::BareIdle => baseline::group_commit(stage, 1, allocate().idle()).await,
+            Subject::BareHalfLoad => baseline::group_commit(stage, 1, allocate().at_rate(stage.half_load()?)).await,
             Subject::OneCommit => baseline::one_commit(stage, allocate()).await,
             Subject::CqrsEs => cqrs_es::measure(stage, allocate()).await,
         }

@@ -16,6 +16,15 @@ pub(super) const ROWS: &[Row] = &[
         better: Lower,
     },
     Row {
+        id: "P10-limit",
+        metric: "CPU of a command that is committed with others, nothing decided ÷ the same",
+        unit: "µs",
+        ours: Reading(Subject::BareGroupCommit, CpuUsEach),
+        baseline: &[Reading(Subject::PgbenchInsert, CpuUsEach)],
+        target: 0.3,
+        better: Lower,
+    },
+    Row {
         id: "P13",
         metric: "command-service's peak memory under full load",
         unit: "MB",

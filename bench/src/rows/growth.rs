@@ -19,6 +19,15 @@ pub(super) const ROWS: &[Row] = &[
         better: Higher,
     },
     Row {
+        id: "P11-limit",
+        metric: "a group commit behind gRPC, nothing decided, through two replicas ÷ through one",
+        unit: UNIT,
+        ours: Reading(Subject::BareTwoReplicas, PerSecond),
+        baseline: &[Reading(Subject::BareGroupCommit, PerSecond)],
+        target: 0.95,
+        better: Higher,
+    },
+    Row {
         id: "P11b",
         metric: "Allocate on one SKU through two replicas ÷ through one",
         unit: UNIT,

@@ -16,7 +16,7 @@ pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Sample> {
     let service =
         Service::start(program("bench-cqrs-es")?, &[], &env, &stage.servers.log_file("bench-cqrs-es")).await?;
     // The name of the table is postgres-es's own.
-    let sample = baseline::measured(stage, &service, &url, "public.events", load).await?;
+    let sample = baseline::measured(stage, std::slice::from_ref(&service), &url, "public.events", load).await?;
     service.stop().await?;
     Ok(sample)
 }

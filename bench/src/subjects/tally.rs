@@ -124,7 +124,8 @@ async fn events(url: &str) -> Result<u64> {
     count(&mut connect(url).await?, &format!("{}.events", log_name()?.schema())).await
 }
 
-fn cpu_seconds(stage: &Stage, services: &[Service]) -> Result<f64> {
+/// What the services and Postgres have used so far.
+pub(crate) fn cpu_seconds(stage: &Stage, services: &[Service]) -> Result<f64> {
     let of_services: Result<Vec<f64>> = services.iter().map(|service| cpu::of_family(service.pid())).collect();
     Ok(of_services?.into_iter().sum::<f64>() + stage.servers.postgres_cpu_seconds()?)
 }
