@@ -23,10 +23,8 @@ const PAYLOAD: &str =
 const APPEND: &str = "WITH head AS (UPDATE head SET position = position + cardinality($1) RETURNING position),
     appended AS (
         INSERT INTO recorded (position, stream_id, version, command_id, event_type, payload, metadata)
-        SELECT base + place, stream_id, base + place, command_id, 'Allocated', payload, '{}' FROM (
-            SELECT (SELECT position FROM head) - cardinality($1) AS base, generate_series(1, cardinality($1)) AS place,
-                unnest($1) AS stream_id, unnest($2) AS command_id, unnest($3) AS payload
-        ) AS event
+        SELECT generate_series(position - cardinality($1) + 1, position), unnest($1),
+            generate_series(position - cardinality($1) + 1, position), unnest($2), 'Allocated', unnest($3), '{}' FROM head
     )
     SELECT position FROM head";
 const READ: &str = "SELECT position, version, command_id, stream_id, event_type, payload, metadata FROM recorded
