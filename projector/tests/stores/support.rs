@@ -118,8 +118,8 @@ fn options(read_shards: u16, patience: Duration) -> Options {
         connection_timeout: patience,
         read_timeout: patience,
         write_timeout: patience,
-        commands_queued_max: 1024,
         read_shards,
+        ..Options::default()
     }
 }
 
@@ -253,17 +253,11 @@ impl Fixture {
         eventually("nothing of the views is missing", async || views(&writer).await).await
     }
 
-    /// Until the views are these.
-    pub(crate) async fn has_views(&self, expected: &Views) {
-        let writer = self.writer().await;
-        eventually("every view is right", async || views(&writer).await.filter(|views| views == expected)).await;
-    }
-
     /// Until the views are those of the whole log. For where what is lost is still being made again.
     pub(crate) async fn is_by_the_book(&self) {
         let expected = self.views_by_the_book().await;
         self.projected(self.head).await;
-        self.has_views(&expected).await;
+        eventually("every view is right", async || (self.views().await == expected).then_some(())).await;
     }
 
     async fn writer_of(&self, model: &ReadModel) -> Writer {
