@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tally_read_model::{BuildId, Role, State, Switched, Unit};
+use tally_read_model::{Back, BuildId, Role, State, Switched, Unit};
 
 use crate::Fold;
 use crate::compare::compare;
@@ -158,7 +158,7 @@ impl Conductor {
         changed.await?.ok_or(Unfit::Behind)?;
         // From here on it is decided. The units' owners would follow by themselves; this is sooner.
         for (unit, live, new) in pairs {
-            let switched = self.views.switch(unit, (live, new), true, false).await?;
+            let switched = self.views.switch(unit, (live, new), true, Back::Never).await?;
             if switched != Switched::Done {
                 tracing::debug!(
                     projection = unit.projection,
@@ -199,7 +199,7 @@ impl Conductor {
             && live.generation == live_before
             && log_is_as_seen(&*self.log, &kept_state).await?
         {
-            self.views.switch(unit, (live, kept), false, true).await?;
+            self.views.switch(unit, (live, kept), false, Back::Freely).await?;
         }
         Ok(())
     }

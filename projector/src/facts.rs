@@ -1,5 +1,6 @@
 //! How the projections are, gathered from Redis and the log: what ListProjections and ExplainLag tell.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::{Fold, Recorded};
 
 /// An owner reports every second; after this long without a word something keeps it from its work.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
+
+/// How many losses of a projection are told.
+const LOSSES_TOLD_MAX: usize = 20;
 
 /// What is known of one unit.
 struct UnitFacts {
@@ -67,7 +71,7 @@ pub(crate) async fn gather(
     }
     let checkpoint = units.iter().map(|unit| unit.shard.checkpoint).min().unwrap_or(0);
     let head = if log.failure.is_some() { checkpoint } else { number(log.head) };
-    let losses = writer.losses(name).await?;
+    let losses = losses(writer, name).await?;
     let mut facts = proto::Projection {
         name: name.to_owned(),
         generation: number(units.first().map_or(0, |unit| unit.generation)),
@@ -85,7 +89,7 @@ pub(crate) async fn gather(
             .and_then(|plan| plan.kept.as_ref())
             .map_or(0, |kept| number(kept.generation.number)),
         kept_until_time: plan.as_ref().and_then(|plan| plan.kept.as_ref()).map(|kept| from_ms(kept.until_ms)),
-        losses: losses.iter().filter_map(|loss| self::loss(loss)).collect(),
+        losses,
         ..proto::Projection::default()
     };
     let (state, reason) = state(&facts, plan.as_ref(), &units);
@@ -206,15 +210,21 @@ fn comparison(compared: &Comparison) -> proto::Comparison {
     }
 }
 
-fn loss(text: &str) -> Option<proto::Loss> {
-    let loss: Loss = serde_json::from_str(text).ok()?;
-    Some(proto::Loss {
+/// The last losses of all shards.
+async fn losses(writer: &Writer, projection: &'static str) -> Result<Vec<proto::Loss>, Failure> {
+    let of_units = writer.model().units(projection).map(|unit| writer.losses(unit));
+    let texts = futures::future::try_join_all(of_units).await?.into_iter().flatten();
+    let mut losses: Vec<Loss> = texts.filter_map(|text| serde_json::from_str(&text).ok()).collect();
+    losses.sort_by_key(|loss| Reverse(loss.noticed_at_ms));
+    losses.truncate(LOSSES_TOLD_MAX);
+    let told = losses.into_iter().map(|loss| proto::Loss {
         kind: loss.kind.name().to_owned(),
         description: loss.kind.to_string(),
         shard: i32::from(loss.shard),
         position: number(loss.position),
         notice_time: Some(from_ms(loss.noticed_at_ms)),
-    })
+    });
+    Ok(told.collect())
 }
 
 /// How long ago the first event was recorded that has not been projected.

@@ -31,6 +31,13 @@ pub(crate) struct Loss {
     pub(crate) noticed_at_ms: u64,
 }
 
+impl Loss {
+    /// As it is kept.
+    pub(crate) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 impl Kind {
     /// All that there are.
     pub(crate) const ALL: [Self; 5] =

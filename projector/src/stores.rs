@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tally_read_model::{
-    Applied, BUCKETS, Batch, BuildId, Error, Look, Losses, Role, Scanned, Started, State, StoredView, Switched, Unit,
-    Walk, Writer,
+    Applied, BUCKETS, Back, Batch, BuildId, Error, Look, Losses, Role, Scanned, Started, State, StoredView, Switched,
+    Unit, Walk, Writer,
 };
 use tonic::async_trait;
 
@@ -69,13 +69,14 @@ pub(crate) trait Views: Send + Sync {
         build: BuildId,
         state: &State,
         role: Option<Role>,
+        loss: Option<&str>,
     ) -> Result<Started, Error>;
     async fn switch(
         &self,
         unit: Unit,
         from_to: (BuildId, BuildId),
         keep: bool,
-        may_go_back: bool,
+        back: Back<'_>,
     ) -> Result<Switched, Error>;
     async fn drop_role(&self, unit: Unit, role: Role, build: BuildId) -> Result<(), Error>;
     async fn load_views(
@@ -102,7 +103,6 @@ pub(crate) trait Views: Send + Sync {
         from: Option<&str>,
         to: &str,
     ) -> Result<Option<String>, Error>;
-    async fn note_loss(&self, projection: &'static str, loss: &str) -> Result<(), Error>;
     async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error>;
     async fn tend(
         &self,
@@ -138,8 +138,9 @@ impl Views for Writer {
         build: BuildId,
         state: &State,
         role: Option<Role>,
+        loss: Option<&str>,
     ) -> Result<Started, Error> {
-        self.start_build(unit, live_before, build, state, role).await
+        self.start_build(unit, live_before, build, state, role, loss).await
     }
 
     async fn switch(
@@ -147,9 +148,9 @@ impl Views for Writer {
         unit: Unit,
         from_to: (BuildId, BuildId),
         keep: bool,
-        may_go_back: bool,
+        back: Back<'_>,
     ) -> Result<Switched, Error> {
-        self.switch(unit, from_to, keep, may_go_back).await
+        self.switch(unit, from_to, keep, back).await
     }
 
     async fn drop_role(&self, unit: Unit, role: Role, build: BuildId) -> Result<(), Error> {
@@ -196,10 +197,6 @@ impl Views for Writer {
         to: &str,
     ) -> Result<Option<String>, Error> {
         self.change_plan(projection, from, to).await
-    }
-
-    async fn note_loss(&self, projection: &'static str, loss: &str) -> Result<(), Error> {
-        self.note_loss(projection, loss).await
     }
 
     async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error> {

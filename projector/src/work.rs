@@ -8,7 +8,7 @@ mod look;
 
 use std::sync::Arc;
 
-use tally_read_model::{Applied, BuildId, Role, Started, State, Unit, Walk};
+use tally_read_model::{Applied, Back, Batch, BuildId, Role, Started, State, Unit, Walk};
 
 use crate::Recorded;
 use crate::alarm::Alarm;
@@ -208,15 +208,20 @@ impl Work {
         }
         let known = |from: u64| from.min(state.position);
         let to = State { complete_from: known(state.complete_from), fresh_from: known(state.fresh_from), ..*state };
-        self.edit(build, (state, &to)).await?;
+        self.edit(build, (state, &to), None).await?;
         Ok(Turn::Worked)
     }
 
-    /// Changes nothing but the state; says whether it did. Either way it has to look again.
-    async fn edit(&mut self, build: BuildId, (from, to): (&State, &State)) -> Result<bool, Failure> {
+    /// Changes nothing but the state, and keeps a loss; says whether it did. Either way it has to look again.
+    async fn edit(
+        &mut self,
+        build: BuildId,
+        (from, to): (&State, &State),
+        loss: Option<&Loss>,
+    ) -> Result<bool, Failure> {
         self.seen = None;
         let to = State { edits: from.edits + 1, ..*to };
-        let batch = tally_read_model::Batch::default();
+        let batch = Batch { loss: loss.map(Loss::to_text), ..Batch::default() };
         let applied = self.stepper.views.apply(self.unit(), build, Some(&self.stepper.member), (from, &to), &batch);
         Ok(applied.await? == Applied::Done)
     }
@@ -272,7 +277,7 @@ impl Work {
     async fn replace_live(&mut self, repaired: BuildId) -> Result<(), Failure> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let live = seen.live.0;
-        self.stepper.views.switch(self.unit(), (live, repaired), false, false).await?;
+        self.stepper.views.switch(self.unit(), (live, repaired), false, Back::Never).await?;
         self.seen = None;
         Ok(())
     }
@@ -283,19 +288,20 @@ impl Work {
         if seen.others.iter().any(|(role, ..)| *role == Role::Repair) {
             return Ok(());
         }
-        let (live, seen_at) = (seen.live.0, seen.live.1.position);
+        let live = seen.live.0;
+        let loss = self.loss(Kind::ViewsMissing, seen.live.1.position);
         let build = BuildId { generation: live.generation, repair: self.fresh() };
         let state = State::new(self.stepper.fold.version());
-        let started =
-            self.stepper.views.start_build(self.unit(), Some(live), build, &state, Some(Role::Repair)).await?;
+        let (views, role, text) = (&self.stepper.views, Some(Role::Repair), loss.to_text());
+        let started = views.start_build(self.unit(), Some(live), build, &state, role, Some(&text)).await?;
+        if started == Started::Done {
+            self.tell(&loss);
+        }
         match (started, &mut self.seen) {
             (Started::Done, Some(seen)) => seen.others.push((Role::Repair, build, state)),
-            _ => {
-                self.seen = None;
-                return Ok(());
-            }
+            _ => self.seen = None,
         }
-        self.note(Kind::ViewsMissing, seen_at).await
+        Ok(())
     }
 
     fn fresh(&self) -> u32 {
@@ -313,22 +319,24 @@ impl Work {
         Ok(())
     }
 
-    /// Notes a loss: in the log of the process, and beside the plan for ListProjections.
-    async fn note(&self, kind: Kind, position: u64) -> Result<(), Failure> {
-        let unit = self.unit();
-        tracing::warn!(projection = unit.projection, shard = unit.shard, position, "{kind}; it is mended");
-        METRICS.lost(unit.projection, kind.name());
-        let loss = Loss { kind, shard: unit.shard, position, noticed_at_ms: self.surroundings.now_ms() };
-        let loss = serde_json::to_string(&loss).unwrap_or_default();
-        Ok(self.stepper.views.note_loss(unit.projection, &loss).await?)
+    /// A loss that is noticed now. It is kept for ListProjections in one step with what mends it: only that tells a loss from a race.
+    fn loss(&self, kind: Kind, position: u64) -> Loss {
+        Loss { kind, shard: self.unit().shard, position, noticed_at_ms: self.surroundings.now_ms() }
+    }
+
+    /// Tells the operator of a loss that is kept.
+    fn tell(&self, &Loss { kind, shard, position, .. }: &Loss) {
+        let projection = self.unit().projection;
+        tracing::warn!(projection, shard, position, "{kind}; it is mended");
+        METRICS.lost(projection, kind.name());
     }
 
     /// A key of the unit holds what was never written there: all of it is made again.
     pub(crate) async fn damaged(&mut self) -> Result<(), Failure> {
         let look = self.stepper.views.look(self.unit()).await?;
         if let Some(plan) = plan::read(&*self.stepper.views, self.unit().projection).await? {
-            self.note(Kind::Damaged, look.live_state().map_or(0, |(_, state)| state.position)).await?;
-            self.make_anew(&look, &plan, true).await?;
+            let loss = self.loss(Kind::Damaged, look.live_state().map_or(0, |(_, state)| state.position));
+            self.make_anew(&look, &plan, Some(loss)).await?;
         }
         self.seen = None;
         Ok(())

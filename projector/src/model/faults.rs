@@ -43,6 +43,12 @@ fn a_view_that_is_lost_and_not_missed_is_found() {
 }
 
 #[test]
+fn a_shard_that_was_emptied_and_is_made_again_without_a_word_is_found() {
+    let what = is_found(Fault::LossNotKept);
+    assert!(what.contains("does not come to rest"), "{what}");
+}
+
+#[test]
 fn a_step_to_what_was_live_that_outlives_the_promotion_is_found() {
     let what = is_found(Fault::SwitchLeavesStepsUnderWay);
     assert!(what.contains("a false alarm") || what.contains("without a cause"), "{what}");

@@ -215,7 +215,11 @@ impl Schedule {
 
     fn lose_writes(&mut self) {
         if let Some(earlier) = self.snapshot.clone() {
-            self.world.lock().redis = earlier;
+            let mut inner = self.world.lock();
+            inner.redis = earlier;
+            // What was emptied is there again.
+            inner.untold.clear();
+            drop(inner);
             self.read.clear();
         }
     }
@@ -223,7 +227,17 @@ impl Schedule {
     fn empty_a_shard(&mut self) {
         let shard = self.rng.u16(..SHARDS);
         let mut inner = self.world.lock();
+        let was_seen = inner.reached.contains_key(&shard);
+        let Some(unit) = inner.redis.units.get_mut(&shard) else { return };
+        if self.rng.bool() {
+            // The first step of what goes in several: nothing of it is left that could be read.
+            unit.builds.clear();
+            return;
+        }
         inner.redis.units.remove(&shard);
+        if was_seen {
+            inner.untold.insert(shard);
+        }
         if shard == 0 {
             inner.redis.plan = None;
             inner.redis.members.clear();
@@ -346,6 +360,6 @@ impl Schedule {
             let whole = live.index.iter().all(|key| live.views.contains_key(key));
             (state.position == head && state.is_complete() && whole && unit.roles.is_empty()).then_some(())
         };
-        self.calls.is_empty() && (0..SHARDS).all(|shard| is_up_to_date(shard).is_some())
+        self.calls.is_empty() && inner.untold.is_empty() && (0..SHARDS).all(|shard| is_up_to_date(shard).is_some())
     }
 }

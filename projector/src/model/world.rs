@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tally_read_model::{
-    Applied, Batch, BuildId, Error, Look, Losses, Role, Scanned, Started, State, StoredView, Switched, Unit, Walk,
-    shard_of,
+    Applied, Back, Batch, BuildId, Error, Look, Losses, Role, Scanned, Started, State, StoredView, Switched, Unit,
+    Walk, shard_of,
 };
 use tonic::async_trait;
 
@@ -32,6 +32,8 @@ pub(super) enum Fault {
     /// As those see it who promote.
     PromotedTooEarlyByThis,
     LossNotNoticed,
+    /// Something is made again, and nobody says that it was lost.
+    LossNotKept,
     /// Whoever is in the middle of a step to what was live goes on with it.
     SwitchLeavesStepsUnderWay,
 }
@@ -66,6 +68,8 @@ pub(super) struct Inner {
     /// How far each shard was seen to come. Redis's losses don't reach it.
     pub(super) reached: BTreeMap<u16, (BuildId, u64)>,
     pub(super) violation: Option<String>,
+    /// The shards that were emptied, and nobody told.
+    pub(super) untold: BTreeSet<u16>,
     /// Whether anything may be noticed as lost.
     pub(super) may_lose: bool,
     /// Each event of the log's history is another one.
@@ -171,6 +175,14 @@ impl Inner {
         self.redis.units.entry(unit.shard).or_default()
     }
 
+    /// A loss is kept.
+    fn note(&mut self, unit: Unit, loss: &str) {
+        self.untold.remove(&unit.shard);
+        if !self.may_lose {
+            self.violation = Some(format!("a false alarm: {loss}"));
+        }
+    }
+
     /// Whether this is the event at the position.
     pub(super) fn has(&self, position: u64, fingerprint: u64) -> bool {
         position == 0 || self.log.get(position as usize - 1).is_some_and(|event| event.fingerprint == fingerprint)
@@ -227,7 +239,9 @@ impl Views for World {
         build: BuildId,
         state: &State,
         role: Option<Role>,
+        loss: Option<&str>,
     ) -> Result<Started, Error> {
+        let fault = self.fault;
         let started = self.at_redis(|inner| {
             let keys = inner.unit(unit);
             if keys.live != live_before {
@@ -241,6 +255,9 @@ impl Views for World {
                 None => keys.live = Some(build),
                 Some(role) => _ = keys.roles.insert(role, build),
             }
+            if let Some(loss) = loss.filter(|_| fault != Fault::LossNotKept) {
+                inner.note(unit, loss);
+            }
             Started::Done
         });
         Ok(started.await)
@@ -251,20 +268,17 @@ impl Views for World {
         unit: Unit,
         (from, to): (BuildId, BuildId),
         keep: bool,
-        may_go_back: bool,
+        back: Back<'_>,
     ) -> Result<Switched, Error> {
         let fault = self.fault;
         let switched = self.at_redis(|inner| {
             let keys = inner.unit(unit);
             let state = |build| keys.builds.get(&build).and_then(|keys| keys.state);
-            let (before, Some(after)) = (state(from), state(to)) else { return Switched::Moved };
+            let (Some(before), Some(after)) = (state(from), state(to)) else { return Switched::Moved };
             if keys.live != Some(from) || !keys.roles.values().any(|build| *build == to) {
                 return Switched::Moved;
             }
-            if !may_go_back
-                && fault != Fault::PromotedTooEarlyByThis
-                && before.is_some_and(|before| after.position < before.position)
-            {
+            if back == Back::Never && fault != Fault::PromotedTooEarlyByThis && after.position < before.position {
                 return Switched::Behind;
             }
             if fault != Fault::SwitchLeavesStepsUnderWay
@@ -273,15 +287,20 @@ impl Views for World {
                 *edits += 1;
             }
             keys.roles.retain(|_, build| *build != to);
-            let seen = before.map_or(0, |it| it.position.max(it.complete_from).max(it.fresh_from));
+            let seen = before.position.max(before.complete_from).max(before.fresh_from);
             let fresh_from = after.fresh_from.max(seen);
+            let is_forward = back == Back::Never && !before.is_complete();
+            let complete_from = after.complete_from.max(if is_forward { before.complete_from } else { 0 });
             if let Some(keys) = keys.builds.get_mut(&to) {
-                keys.state = Some(State { fresh_from, ..after });
+                keys.state = Some(State { complete_from, fresh_from, ..after });
             }
             if keep {
                 keys.roles.insert(Role::Kept, from);
             }
             keys.live = Some(to);
+            if let Back::AfterLoss(loss) = back {
+                inner.note(unit, loss);
+            }
             Switched::Done
         });
         Ok(switched.await)
@@ -354,6 +373,9 @@ impl Views for World {
             return Ok(refused);
         }
         self.write(unit, build, *to, batch).await;
+        if let Some(loss) = &batch.loss {
+            self.lock().note(unit, loss);
+        }
         step().await;
         Ok(Applied::Done)
     }
@@ -388,15 +410,6 @@ impl Views for World {
             inner.redis.plan.clone()
         });
         Ok(changed.await)
-    }
-
-    async fn note_loss(&self, _: &'static str, loss: &str) -> Result<(), Error> {
-        step().await;
-        let mut inner = self.lock();
-        if !inner.may_lose {
-            inner.violation = Some(format!("a false alarm: {loss}"));
-        }
-        Ok(())
     }
 
     async fn parked(&self, _: Unit, _: BuildId) -> Result<BTreeMap<u64, String>, Error> {

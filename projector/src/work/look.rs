@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tally_read_model::{BuildId, Look, Role, Started, State, Switched, Unit};
+use tally_read_model::{Back, BuildId, Look, Role, Started, State, Switched, Unit};
 
 use super::{Seen, Work};
 use crate::alarm::Alarm;
-use crate::loss::Kind;
+use crate::loss::{Kind, Loss};
 use crate::plan::{self, Generation, Plan};
 use crate::retry::Failure;
 use crate::stores::Log;
@@ -25,7 +25,7 @@ impl Work {
             None => self.begin_plan().await?,
         };
         let Some(live) = look.live_state() else {
-            self.make_anew(&look, &plan, false).await?;
+            self.make_anew(&look, &plan, None).await?;
             return Ok(None);
         };
         if live.0.generation != plan.live.number {
@@ -70,7 +70,8 @@ impl Work {
     }
 
     /// There is no live build, or none that is of use: makes one, which is read as soon as it has come to where the log ends now.
-    pub(super) async fn make_anew(&mut self, look: &Look, plan: &Plan, is_noted: bool) -> Result<(), Failure> {
+    /// Without a known loss: if there was anything, the unit was emptied.
+    pub(super) async fn make_anew(&mut self, look: &Look, plan: &Plan, loss: Option<Loss>) -> Result<(), Failure> {
         let version = self.stepper.fold.version();
         if version < plan.live.version {
             return Err(Failure::Passing(
@@ -85,11 +86,15 @@ impl Work {
         let repair = if was_there { self.fresh() } else { 0 };
         let build = BuildId { generation: plan.live.number, repair };
         let state = State { complete_from: head, ..State::new(version) };
-        let started = self.stepper.views.start_build(self.unit(), look.live, build, &state, None).await?;
-        if started == Started::Done && !is_noted && was_there {
-            self.note(Kind::Emptied, self.furthest.map_or(0, |(_, position)| position)).await?;
+        let emptied = || self.loss(Kind::Emptied, self.furthest.map_or(0, |(_, position)| position));
+        let loss = loss.or_else(|| was_there.then(emptied));
+        let (views, text) = (&self.stepper.views, loss.as_ref().map(Loss::to_text));
+        if views.start_build(self.unit(), look.live, build, &state, None, text.as_deref()).await? == Started::Done {
+            self.reached(build, 0);
+            if let Some(loss) = loss {
+                self.tell(&loss);
+            }
         }
-        self.furthest = None;
         Ok(())
     }
 
@@ -101,29 +106,39 @@ impl Work {
             && log_is_as_seen(&*self.stepper.log, &state).await?
         {
             let keep = plan.kept.as_ref().is_some_and(|kept| kept.generation.number == live.0.generation);
-            let log_went_back = !log_is_as_seen(&*self.stepper.log, &live.1).await?;
-            if log_went_back {
-                self.note(Kind::LogWentBack, live.1.position).await?;
-            }
-            if views.switch(unit, (live.0, build), keep, log_went_back).await? == Switched::Behind {
-                // It was ahead when the plan was made. A few events more.
-                return Ok(Some(Seen {
-                    plan: plan.clone(),
-                    live,
-                    others: vec![(Role::Building, build, state)],
-                    unused: Vec::new(),
-                })
-                .filter(|_| state.version == self.stepper.fold.version()));
+            let is_as_seen = log_is_as_seen(&*self.stepper.log, &live.1).await?;
+            let loss = (!is_as_seen).then(|| self.loss(Kind::LogWentBack, live.1.position));
+            let text = loss.as_ref().map(Loss::to_text);
+            let back = text.as_deref().map_or(Back::Never, Back::AfterLoss);
+            match views.switch(unit, (live.0, build), keep, back).await? {
+                Switched::Behind => {
+                    // It was ahead when the plan was made. A few events more.
+                    return Ok(Some(Seen {
+                        plan: plan.clone(),
+                        live,
+                        others: vec![(Role::Building, build, state)],
+                        unused: Vec::new(),
+                    })
+                    .filter(|_| state.version == self.stepper.fold.version()));
+                }
+                Switched::Done => {
+                    self.reached(build, state.position);
+                    if let Some(loss) = loss {
+                        self.tell(&loss);
+                    }
+                }
+                Switched::Moved => {}
             }
         } else if let Some((build, state)) = of_plan(Role::Kept)
             && log_is_as_seen(&*self.stepper.log, &state).await?
         {
-            views.switch(unit, (live.0, build), false, true).await?;
+            if views.switch(unit, (live.0, build), false, Back::Freely).await? == Switched::Done {
+                self.reached(build, state.position);
+            }
         } else if views.look(unit).await? == *look {
             // There is none, and was none when the plan was read.
-            self.make_anew(look, plan, false).await?;
+            self.make_anew(look, plan, None).await?;
         }
-        self.furthest = None;
         Ok(None)
     }
 
@@ -140,15 +155,16 @@ impl Work {
             && state.fresh_from.max(state.complete_from) < furthest
         {
             let behind = State { fresh_from: state.fresh_from.max(furthest), ..state };
-            if self.edit(build, (&state, &behind)).await? {
+            let loss = self.loss(Kind::WritesLost, furthest);
+            if self.edit(build, (&state, &behind), Some(&loss)).await? {
                 self.reached(build, state.position);
-                self.note(Kind::WritesLost, furthest).await?;
+                self.tell(&loss);
             }
             return Ok(None);
         }
         if !log_is_as_seen(&*self.stepper.log, &state).await? {
-            self.note(Kind::LogWentBack, state.position).await?;
-            self.make_anew(look, plan, true).await?;
+            let loss = self.loss(Kind::LogWentBack, state.position);
+            self.make_anew(look, plan, Some(loss)).await?;
             return Ok(None);
         }
         self.reached(build, state.position);
@@ -174,7 +190,7 @@ impl Work {
         } else {
             let taken = look.builds.keys().any(|build| build.generation == number);
             let build = BuildId { generation: number, repair: if taken { self.fresh() } else { 0 } };
-            views.start_build(unit, look.live, build, &State::new(version), Some(Role::Building)).await?;
+            views.start_build(unit, look.live, build, &State::new(version), Some(Role::Building), None).await?;
         }
         Ok(false)
     }

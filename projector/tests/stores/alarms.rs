@@ -49,7 +49,7 @@ async fn a_read_model_of_another_log_is_left_alone() {
     let theirs = f.model.writer(Uuid::new_v4());
     theirs.claim().await.unwrap();
     let unit = Unit { projection: projections::ORDER, shard: 0 };
-    theirs.start_build(unit, None, BuildId::first(1), &State::new(1), None).await.unwrap();
+    theirs.start_build(unit, None, BuildId::first(1), &State::new(1), None, None).await.unwrap();
     let before = theirs.look(unit).await.unwrap();
     let projector = f.projector(&[]).await;
     for projection in projections::ALL {

@@ -150,7 +150,7 @@ impl System {
             if let Some(live) = self.writer.look(unit).await?.live_state() {
                 return Ok(live);
             }
-            self.writer.start_build(unit, None, BuildId::first(1), &State::new(1), None).await?;
+            self.writer.start_build(unit, None, BuildId::first(1), &State::new(1), None, None).await?;
         }
     }
 
@@ -160,7 +160,7 @@ impl System {
         let (before, _) = self.begun_at(unit).await.expect("begun");
         let build = BuildId { repair: before.repair + 1, ..before };
         let state = State { complete_from, ..State::new(1) };
-        self.writer.start_build(unit, Some(before), build, &state, None).await.expect("begun anew");
+        self.writer.start_build(unit, Some(before), build, &state, None, None).await.expect("begun anew");
     }
 
     /// Sets the order projection back, views and all, as Redis does when it loses writes.

@@ -11,16 +11,18 @@
 --   - the permission for every command that writes;
 --   - out of memory, read-only, too few replicas: by Redis itself, before it runs a script that has a shebang without flags.
 --
+-- A loss is noted as in `start.lua`.
+--
 -- What costs is the number of commands, so the views of a bucket are written by one.
 --
--- KEYS: log id, owner, state, parked events, digests; each list that changes
+-- KEYS: log id, owner, state, parked events, digests, losses; each list that changes
 -- ARGV: log id, owner or '' for anybody, state from, state to, bell, position to, what the keys of the build begin with, the numbers of buckets, of
---       lists, of those left out, of parked events, of digests; for each bucket its number, the numbers of views that are set and that go, and those:
+--       lists, of those left out, of parked events, of digests, a loss ('' for none), how many are kept; for each bucket its number, the numbers of views that are set and that go, and those:
 --       field and value, field; for each list its bucket's number, its field, the numbers of members that go and that come, and
 --       those; for each that is left out its bucket's number, its field, '=' and what is stored, or ''; for each parked event '+' or '-' and the
 --       record, the position; for each digest the range, the digest
 
-local KEYS_BEFORE, ARGS_BEFORE = 5, 12
+local KEYS_BEFORE, ARGS_BEFORE = 6, 14
 -- Lua's stack holds 8000; an even number, so that no pair is torn apart.
 local AT_ONCE = 4000
 local VIEWS, NAMES, LIST = ARGV[7] .. 'views:', ARGV[7] .. 'lists:', ARGV[7] .. 'list:'
@@ -185,6 +187,10 @@ for _ = 1, digests do
   at = at + 2
 end
 redis.call('SET', KEYS[3], ARGV[4])
+if ARGV[13] ~= '' then
+  redis.pcall('LPUSH', KEYS[6], ARGV[13])
+  redis.pcall('LTRIM', KEYS[6], 0, ARGV[14] - 1)
+end
 -- A ring that fails is a ring that is lost; every listener also polls.
 redis.pcall('PUBLISH', ARGV[5], ARGV[6])
 return {'done'}

@@ -7,6 +7,7 @@ use redis::Script;
 
 use crate::connection::Call;
 use crate::keys::{bucket_of, list_field, view_field};
+use crate::notes::LOSSES_MAX;
 use crate::{BuildId, Error, State, StoredView, Unit, Writer};
 
 /// What a batch of events made of one view.
@@ -61,6 +62,8 @@ pub struct Batch {
     pub parked: Vec<ParkedChange>,
     /// Each range once.
     pub digests: Vec<DigestChange>,
+    /// What the unit turns out to have lost, to be kept with what follows from it.
+    pub loss: Option<String>,
 }
 
 /// How applying a batch went.
@@ -126,6 +129,7 @@ impl Writer {
             keys.checkpoint(unit, build),
             keys.parked(unit, build),
             keys.digests(unit, build),
+            keys.losses(unit),
         ];
         let mut call = Call::new(&APPLY, own.len() + lists.len());
         call.arg(&own);
@@ -143,7 +147,9 @@ impl Writer {
             .arg(lists.len())
             .arg(batch.skipped.len())
             .arg(batch.parked.len())
-            .arg(batch.digests.len());
+            .arg(batch.digests.len())
+            .arg(batch.loss.as_deref().unwrap_or_default())
+            .arg(LOSSES_MAX);
         for (bucket, Bucket { set, gone }) in buckets {
             call.arg(bucket).arg(set.len()).arg(gone.len());
             for (field, value) in set {

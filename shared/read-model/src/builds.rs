@@ -8,6 +8,7 @@ use redis::Script;
 
 use crate::apply::refusal;
 use crate::keys::BUCKETS;
+use crate::notes::LOSSES_MAX;
 use crate::scan::KEYS_PER_STEP;
 use crate::{BuildId, Error, State, Unit, Writer};
 
@@ -95,6 +96,17 @@ pub enum Switched {
     Behind,
 }
 
+/// Whether a build may become the live one that has not caught up with the one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back<'a> {
+    /// It may not.
+    Never,
+    /// It may.
+    Freely,
+    /// It may: of the one that is something is lost. That is kept in the same step.
+    AfterLoss(&'a str),
+}
+
 static LOOK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("look.lua")));
 static START: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("start.lua")));
 static SWITCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("switch.lua")));
@@ -134,7 +146,8 @@ impl Writer {
         Ok(look)
     }
 
-    /// Begins a build in a role, or as the live one, if the live build is still the one that the decision rests on.
+    /// Begins a build in a role, or as the live one, if the live build is still the one that the decision rests on. What was lost that it makes good
+    /// is kept in the same step.
     pub async fn start_build(
         &self,
         unit: Unit,
@@ -142,6 +155,7 @@ impl Writer {
         build: BuildId,
         state: &State,
         role: Option<Role>,
+        loss: Option<&str>,
     ) -> Result<Started, Error> {
         let keys = self.keys();
         let of_bucket = |bucket| [keys.bucket(unit, build, bucket), keys.names(unit, build, bucket)];
@@ -155,13 +169,16 @@ impl Writer {
                     .key(keys.live(unit))
                     .key(keys.roles(unit))
                     .key(keys.builds(unit))
+                    .key(keys.losses(unit))
                     .key(keys.checkpoint(unit, build))
                     .key(buckets)
                     .arg(self.log_id.to_string())
                     .arg(build.to_string())
                     .arg(state.to_string())
                     .arg(role.map_or("live", Role::name))
-                    .arg(live_before.map(|build| build.to_string()).unwrap_or_default()),
+                    .arg(live_before.map(|build| build.to_string()).unwrap_or_default())
+                    .arg(loss.unwrap_or_default())
+                    .arg(LOSSES_MAX),
             )
             .await?;
         match answer.as_str() {
@@ -172,14 +189,14 @@ impl Writer {
         }
     }
 
-    /// Makes `to` the live build instead of `from`, in one step. Without `may_go_back` only if it is not behind. Its answers say that they may be stale
-    /// until it has come to where readers were answered from.
+    /// Makes `to` the live build instead of `from`, in one step. Its answers say that they may be stale until it has come to where readers were answered
+    /// from.
     pub async fn switch(
         &self,
         unit: Unit,
         (from, to): (BuildId, BuildId),
         keep: bool,
-        may_go_back: bool,
+        back: Back<'_>,
     ) -> Result<Switched, Error> {
         let keys = self.keys();
         let answer: String = self
@@ -192,12 +209,15 @@ impl Writer {
                     .key(keys.roles(unit))
                     .key(keys.checkpoint(unit, from))
                     .key(keys.checkpoint(unit, to))
+                    .key(keys.losses(unit))
                     .arg(self.log_id.to_string())
                     .arg(from.to_string())
                     .arg(to.to_string())
                     .arg(if keep { "keep" } else { "drop" })
-                    .arg(if may_go_back { "any" } else { "forward" })
-                    .arg(keys.bell(unit)),
+                    .arg(if back == Back::Never { "forward" } else { "any" })
+                    .arg(keys.bell(unit))
+                    .arg(if let Back::AfterLoss(loss) = back { loss } else { "" })
+                    .arg(LOSSES_MAX),
             )
             .await?;
         match answer.as_str() {

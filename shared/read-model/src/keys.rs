@@ -52,9 +52,9 @@ impl Keys {
         format!("{}:{projection}:plan", self.shard(0))
     }
 
-    /// What a projection lost and how it was mended, a list, the newest first.
-    pub(crate) fn losses(&self, projection: &str) -> String {
-        format!("{}:{projection}:losses", self.shard(0))
+    /// What of the unit was lost, a list, the newest first.
+    pub(crate) fn losses(&self, unit: Unit) -> String {
+        format!("{}:losses", self.unit(unit))
     }
 
     /// Which build of the unit is read.
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(keys.read_shards(0), "tally:main:{main:r0}:read_shards");
         assert_eq!(keys.members(), "tally:main:{main:r0}:members");
         assert_eq!(keys.plan("order"), "tally:main:{main:r0}:order:plan");
-        assert_eq!(keys.losses("order"), "tally:main:{main:r0}:order:losses");
+        assert_eq!(keys.losses(unit), "tally:main:{main:r7}:order:losses");
         assert_eq!(keys.live(unit), "tally:main:{main:r7}:order:live");
         assert_eq!(keys.roles(unit), "tally:main:{main:r7}:order:roles");
         assert_eq!(keys.builds(unit), "tally:main:{main:r7}:order:builds");

@@ -34,7 +34,7 @@ mod write;
 
 pub use apply::{Applied, Batch, DigestChange, ParkedChange, Skipped, ViewChange};
 pub use bell::Bell;
-pub use builds::{Look, Role, Started, Switched};
+pub use builds::{Back, Look, Role, Started, Switched};
 pub use connection::Options;
 pub use error::Error;
 pub use keys::{BUCKETS, LAYOUT, bucket_of_view};

@@ -8,8 +8,8 @@ use redis::{Script, cmd};
 
 use crate::{BuildId, Error, Unit, Writer};
 
-/// How many losses are kept of each projection.
-const LOSSES_MAX: isize = 20;
+/// How many losses are kept of each unit.
+pub(crate) const LOSSES_MAX: usize = 20;
 
 static CHANGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("change.lua")));
 
@@ -25,16 +25,9 @@ impl Writer {
         self.connection.once(script.key(self.keys().plan(projection)).arg(from.unwrap_or_default()).arg(to)).await
     }
 
-    /// Keeps what happened to a projection's views.
-    pub async fn note_loss(&self, projection: &str, loss: &str) -> Result<(), Error> {
-        let key = self.keys().losses(projection);
-        let _: u64 = self.connection.once(cmd("LPUSH").arg(&key).arg(loss)).await?;
-        self.connection.repeatable(cmd("LTRIM").arg(&key).arg(0).arg(LOSSES_MAX - 1)).await
-    }
-
-    /// What happened to a projection's views, the newest first.
-    pub async fn losses(&self, projection: &str) -> Result<Vec<String>, Error> {
-        self.connection.repeatable(cmd("LRANGE").arg(self.keys().losses(projection)).arg(0).arg(LOSSES_MAX - 1)).await
+    /// What happened to a unit's views, the newest first.
+    pub async fn losses(&self, unit: Unit) -> Result<Vec<String>, Error> {
+        self.connection.repeatable(cmd("LRANGE").arg(self.keys().losses(unit)).arg(0).arg(LOSSES_MAX - 1)).await
     }
 
     /// Says how a unit is, for a while.

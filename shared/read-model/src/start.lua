@@ -5,10 +5,12 @@
 -- the bucket is there. The second is longer than what Redis keeps as a list that it searches from the front (hash-max-listpack-value, 64
 -- by default): a bucket soon has thousands of fields.
 --
--- KEYS: log id, live build, roles, builds, state of the new build, its buckets
--- ARGV: log id, new build, its state, its role ('live' or another), the live build before ('' for none)
+-- A loss that it makes good is noted in the same step, so that nobody can die between the two; where the note can't be written, it hinders nothing.
+--
+-- KEYS: log id, live build, roles, builds, losses, state of the new build, its buckets
+-- ARGV: log id, new build, its state, its role ('live' or another), the live build before ('' for none), a loss ('' for none), how many are kept
 
-local FIRST_BUCKET = 6
+local FIRST_BUCKET = 7
 local LONG = string.rep('-', 65)
 
 local log = redis.call('GET', KEYS[1])
@@ -40,10 +42,14 @@ redis.call('SADD', KEYS[4], ARGV[2])
 for i = FIRST_BUCKET, #KEYS do
   redis.call('HSET', KEYS[i], '', '', LONG, '')
 end
-redis.call('SET', KEYS[5], ARGV[3])
+redis.call('SET', KEYS[6], ARGV[3])
 if ARGV[4] == 'live' then
   redis.call('SET', KEYS[2], ARGV[2])
 else
   redis.call('HSET', KEYS[3], ARGV[4], ARGV[2])
+end
+if ARGV[6] ~= '' then
+  redis.pcall('LPUSH', KEYS[5], ARGV[6])
+  redis.pcall('LTRIM', KEYS[5], 0, ARGV[7] - 1)
 end
 return 'done'

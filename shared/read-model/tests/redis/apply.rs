@@ -152,7 +152,7 @@ async fn another_logs_projector_writes_nothing() {
     let batch = Batch { views: vec![view("a", "2")], ..Batch::default() };
     assert_eq!(foreign.claim().await, Err(Error::ForeignLog));
     assert_eq!(foreign.apply(P, FIRST, None, (&at(0), &at(2)), &batch).await, Err(Error::ForeignLog));
-    assert_eq!(foreign.start_build(P, Some(FIRST), FIRST, &START, None).await, Err(Error::ForeignLog));
+    assert_eq!(foreign.start_build(P, Some(FIRST), FIRST, &START, None, None).await, Err(Error::ForeignLog));
     assert_eq!(foreign.look(P).await, Err(Error::ForeignLog));
     assert_eq!(f.everything().await, before);
 }
@@ -320,6 +320,7 @@ async fn parked_events_and_digests_move_with_the_views() {
         skipped: vec![],
         parked: vec![ParkedChange { position: 3, record: Some("why".into()) }],
         digests: vec![DigestChange { range: 0, digest: 0xab }],
+        loss: None,
     };
     assert_eq!(f.writer.apply(P, FIRST, None, (&START, &at(5)), &batch).await.unwrap(), Applied::Done);
     let found = f.model.get("p", "a").await.unwrap();
@@ -332,6 +333,7 @@ async fn parked_events_and_digests_move_with_the_views() {
         skipped: vec![],
         parked: vec![ParkedChange { position: 3, record: None }],
         digests: Vec::new(),
+        loss: None,
     };
     let edited = State { edits: 1, ..at(5) };
     assert_eq!(f.writer.apply(P, FIRST, None, (&at(5), &edited), &mended).await.unwrap(), Applied::Done);

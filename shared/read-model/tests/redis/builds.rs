@@ -1,5 +1,5 @@
 use redis::cmd;
-use tally_read_model::{Applied, Batch, BuildId, Error, Role, Started, State, Switched, Unit};
+use tally_read_model::{Applied, Back, Batch, BuildId, Error, Role, Started, State, Switched, Unit};
 
 use crate::support::{FIRST, P, START, at, fixture, listed, view};
 
@@ -11,9 +11,9 @@ async fn a_build_beside_the_live_one_is_read_by_nobody_until_it_is_switched_to()
     f.apply_to(next, START, 4, &[view("a", "2")]).await.unwrap();
     assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "1");
 
-    assert_eq!(f.writer.switch(P, (FIRST, next), true, false).await.unwrap(), Switched::Behind);
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, Back::Never).await.unwrap(), Switched::Behind);
     f.apply_to(next, at(4), 5, &[]).await.unwrap();
-    assert_eq!(f.writer.switch(P, (FIRST, next), true, false).await.unwrap(), Switched::Done);
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, Back::Never).await.unwrap(), Switched::Done);
     assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "2");
     assert_eq!(f.model.page("p", "l", None, 9).await.unwrap().entries, []);
 
@@ -21,11 +21,11 @@ async fn a_build_beside_the_live_one_is_read_by_nobody_until_it_is_switched_to()
     assert_eq!((look.live, look.roles.clone()), (Some(next), [(Role::Kept, FIRST)].into()));
     assert_eq!(look.unused().count(), 0);
     // And back.
-    assert_eq!(f.writer.switch(P, (next, FIRST), false, true).await.unwrap(), Switched::Done);
+    assert_eq!(f.writer.switch(P, (next, FIRST), false, Back::Freely).await.unwrap(), Switched::Done);
     assert_eq!(f.model.get("p", "a").await.unwrap().value.unwrap(), "1");
     assert_eq!(f.writer.look(P).await.unwrap().unused().collect::<Vec<_>>(), [next]);
     // What has no role any more is never read again.
-    assert_eq!(f.writer.switch(P, (FIRST, next), true, true).await.unwrap(), Switched::Moved);
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, Back::Freely).await.unwrap(), Switched::Moved);
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_step_to_what_was_live_finds_that_it_moved() {
     f.apply(START, 5, &[view("a", "1")]).await.unwrap();
     let next = f.build_next(2, FIRST).await;
     f.apply_to(next, START, 5, &[view("a", "2")]).await.unwrap();
-    assert_eq!(f.writer.switch(P, (FIRST, next), true, false).await.unwrap(), Switched::Done);
+    assert_eq!(f.writer.switch(P, (FIRST, next), true, Back::Never).await.unwrap(), Switched::Done);
     assert_eq!(f.apply_to(FIRST, at(5), 6, &[view("a", "3")]).await.unwrap(), Applied::Moved);
     assert_eq!(f.writer.look(P).await.unwrap().in_role(Role::Kept), Some((FIRST, State { edits: 1, ..at(5) })));
 }
@@ -45,10 +45,10 @@ async fn positions_of_different_lengths_are_compared_as_numbers() {
     f.apply(START, 9, &[]).await.unwrap();
     let next = f.build_next(2, FIRST).await;
     f.apply_to(next, START, 10, &[]).await.unwrap();
-    assert_eq!(f.writer.switch(P, (FIRST, next), false, false).await.unwrap(), Switched::Done);
+    assert_eq!(f.writer.switch(P, (FIRST, next), false, Back::Never).await.unwrap(), Switched::Done);
     let third = f.build_next(3, next).await;
     f.apply_to(third, START, 9, &[]).await.unwrap();
-    assert_eq!(f.writer.switch(P, (next, third), false, false).await.unwrap(), Switched::Behind);
+    assert_eq!(f.writer.switch(P, (next, third), false, Back::Never).await.unwrap(), Switched::Behind);
 }
 
 #[tokio::test]
@@ -59,8 +59,8 @@ async fn a_build_that_is_behind_says_so_from_the_moment_it_is_read() {
         f.apply(START, 3, &[view("a", "1")]).await.unwrap();
         let next = f.build_next(2, FIRST).await;
         f.writer.apply(P, next, None, (&START, &seen), &Batch::default()).await.unwrap();
-        f.writer.switch(P, (FIRST, next), true, true).await.unwrap();
-        assert_eq!(f.writer.switch(P, (next, FIRST), false, true).await.unwrap(), Switched::Done, "{seen:?}");
+        f.writer.switch(P, (FIRST, next), true, Back::Freely).await.unwrap();
+        assert_eq!(f.writer.switch(P, (next, FIRST), false, Back::Freely).await.unwrap(), Switched::Done, "{seen:?}");
         let found = f.model.get("p", "a").await.unwrap();
         assert_eq!((found.position, found.may_be_stale), (3, true), "{seen:?}");
         let now = f.writer.look(P).await.unwrap().live_state().unwrap().1;
@@ -69,16 +69,80 @@ async fn a_build_that_is_behind_says_so_from_the_moment_it_is_read() {
 }
 
 #[tokio::test]
+async fn what_takes_the_place_of_a_build_that_cant_be_read_yet_cant_be_read_yet_either() {
+    let f = fixture().await;
+    let begun = State { complete_from: 9, ..START };
+    f.writer.claim().await.unwrap();
+    f.writer.start_build(P, None, FIRST, &begun, None, None).await.unwrap();
+    let next = f.build_next(2, FIRST).await;
+    f.apply_to(next, START, 8, &[view("a", "1")]).await.unwrap();
+    assert_eq!(f.writer.switch(P, (FIRST, next), false, Back::Never).await.unwrap(), Switched::Done);
+    let refused = Error::NotBuilt { shard: 0, position: 8, complete_from: 9 };
+    assert_eq!(f.model.get("p", "a").await, Err(refused));
+    let now = f.writer.look(P).await.unwrap().live_state().unwrap().1;
+    f.apply_to(next, now, 9, &[]).await.unwrap();
+    assert_eq!(f.model.get("p", "a").await.unwrap().position, 9);
+}
+
+#[tokio::test]
+async fn a_live_build_whose_state_is_gone_is_not_switched_from() {
+    let mut f = fixture().await.begun().await;
+    let next = f.build_next(2, FIRST).await;
+    cmd("DEL").arg(f.key("p:1:checkpoint")).exec_async(&mut f.raw).await.unwrap();
+    let before = f.everything().await;
+    for back in [Back::Never, Back::Freely, Back::AfterLoss("it went back")] {
+        assert_eq!(f.writer.switch(P, (FIRST, next), true, back).await.unwrap(), Switched::Moved);
+    }
+    assert_eq!(f.everything().await, before);
+}
+
+#[tokio::test]
+async fn a_loss_is_kept_with_what_makes_it_good_and_only_then() {
+    let f = fixture().await.begun().await;
+    let batch = Batch { loss: Some("of writes".to_owned()), ..Batch::default() };
+    let to = |position| (START, State { position, ..START });
+    let (from, five) = to(5);
+    assert_eq!(f.writer.apply(P, FIRST, None, (&from, &five), &batch).await.unwrap(), Applied::Done);
+    assert_eq!(f.writer.apply(P, FIRST, None, (&from, &five), &batch).await.unwrap(), Applied::Moved);
+    let (next, repaired) = (BuildId::first(2), BuildId { generation: 1, repair: 7 });
+    let start = async |live, build, loss| f.writer.start_build(P, live, build, &START, None, Some(loss)).await.unwrap();
+    assert_eq!(start(Some(FIRST), repaired, "of all").await, Started::Done);
+    assert_eq!(start(Some(FIRST), next, "of nothing").await, Started::Moved);
+    assert_eq!(start(Some(repaired), repaired, "of nothing").await, Started::Taken);
+    let building = f.build_next(3, repaired).await;
+    let switch = async || f.writer.switch(P, (repaired, building), false, Back::AfterLoss("of events")).await.unwrap();
+    assert_eq!(switch().await, Switched::Done);
+    assert_eq!(switch().await, Switched::Moved);
+    let other = Unit { shard: 0, projection: "pp" };
+    assert_eq!(f.writer.losses(P).await.unwrap(), ["of events", "of all", "of writes"]);
+    assert_eq!(f.writer.losses(other).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn of_all_losses_the_last_twenty_are_kept() {
+    let f = fixture().await.begun().await;
+    let mut from = START;
+    for position in 1..=23 {
+        let batch = Batch { loss: Some(position.to_string()), ..Batch::default() };
+        let to = State { position, ..from };
+        assert_eq!(f.writer.apply(P, FIRST, None, (&from, &to), &batch).await.unwrap(), Applied::Done);
+        from = to;
+    }
+    let last: Vec<String> = (4..=23).rev().map(|position: u64| position.to_string()).collect();
+    assert_eq!(f.writer.losses(P).await.unwrap(), last);
+}
+
+#[tokio::test]
 async fn a_switch_that_rests_on_another_live_build_changes_nothing() {
     let mut f = fixture().await.begun().await;
     let next = f.build_next(2, FIRST).await;
     let before = f.everything().await;
     let gone = BuildId { generation: 1, repair: 7 };
-    assert_eq!(f.writer.switch(P, (next, FIRST), true, true).await.unwrap(), Switched::Moved);
-    assert_eq!(f.writer.switch(P, (FIRST, gone), true, true).await.unwrap(), Switched::Moved);
-    let start = f.writer.start_build(P, Some(next), BuildId::first(3), &START, Some(Role::Building)).await;
+    assert_eq!(f.writer.switch(P, (next, FIRST), true, Back::Freely).await.unwrap(), Switched::Moved);
+    assert_eq!(f.writer.switch(P, (FIRST, gone), true, Back::Freely).await.unwrap(), Switched::Moved);
+    let start = f.writer.start_build(P, Some(next), BuildId::first(3), &START, Some(Role::Building), None).await;
     assert_eq!(start.unwrap(), Started::Moved);
-    assert_eq!(f.writer.start_build(P, Some(FIRST), next, &START, None).await.unwrap(), Started::Taken);
+    assert_eq!(f.writer.start_build(P, Some(FIRST), next, &START, None, None).await.unwrap(), Started::Taken);
     assert_eq!(f.everything().await, before);
 }
 
@@ -92,7 +156,7 @@ async fn removing_a_large_build_leaves_every_other_key_alone() {
     f.begin(pp).await;
     let eleventh = f.build_next(11, FIRST).await;
     f.apply_to(eleventh, START, 1, &[view("a", "p")]).await.unwrap();
-    assert_eq!(f.writer.switch(P, (FIRST, eleventh), false, false).await.unwrap(), Switched::Done);
+    assert_eq!(f.writer.switch(P, (FIRST, eleventh), false, Back::Never).await.unwrap(), Switched::Done);
 
     let mut raw = f.raw.clone();
     let of_another_layout = f.key("p:1:view:k1");
@@ -127,7 +191,7 @@ async fn views_that_are_not_all_there_are_not_read() {
     let f = fixture().await;
     f.writer.claim().await.unwrap();
     let state = State { complete_from: 7, ..START };
-    f.writer.start_build(P, None, FIRST, &state, None).await.unwrap();
+    f.writer.start_build(P, None, FIRST, &state, None, None).await.unwrap();
     f.apply(state, 6, &[view("a", "1")]).await.unwrap();
     let not_yet = Error::NotBuilt { shard: 0, position: 6, complete_from: 7 };
     assert_eq!(f.model.get("p", "a").await, Err(not_yet.clone()));

@@ -1,7 +1,7 @@
 //! The same on a real Redis Cluster.
 
 use redis::{Client, cmd};
-use tally_read_model::{Applied, Batch, Role, Switched};
+use tally_read_model::{Applied, Back, Batch, Role, Switched};
 use tally_servers::RedisCluster;
 
 use crate::support::{DEADLINE, FIRST, START, at, listed, sharded};
@@ -16,7 +16,7 @@ async fn on_a_cluster_everything_is_as_on_one_server() {
     writer.claim().await.unwrap();
     for unit in model.units("p") {
         writer.check_settings(unit.shard).await.unwrap();
-        writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+        writer.start_build(unit, None, FIRST, &START, None, None).await.unwrap();
         let changes = (1..=50).map(|n| listed(&format!("k{n}"), &n.to_string(), "l", n));
         let own: Vec<_> = changes.filter(|change| model.unit_of("p", &change.key) == unit).collect();
         let batch = Batch { views: own, ..Batch::default() };
@@ -39,8 +39,8 @@ async fn on_a_cluster_everything_is_as_on_one_server() {
     }
     let second = tally_read_model::BuildId::first(2);
     for unit in model.units("p") {
-        writer.start_build(unit, Some(FIRST), second, &at(51), Some(Role::Building)).await.unwrap();
-        assert_eq!(writer.switch(unit, (FIRST, second), false, false).await.unwrap(), Switched::Done);
+        writer.start_build(unit, Some(FIRST), second, &at(51), Some(Role::Building), None).await.unwrap();
+        assert_eq!(writer.switch(unit, (FIRST, second), false, Back::Never).await.unwrap(), Switched::Done);
         writer.sweep(unit, FIRST).await.unwrap();
         assert_eq!(writer.look(unit).await.unwrap().builds.into_keys().collect::<Vec<_>>(), [second]);
     }
@@ -53,7 +53,7 @@ async fn when_a_master_dies_its_replica_takes_over_and_the_same_connection_goes_
     let (model, writer) = sharded(&cluster.url(), SHARDS).await;
     writer.claim().await.unwrap();
     for unit in model.units("p") {
-        writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+        writer.start_build(unit, None, FIRST, &START, None, None).await.unwrap();
     }
     cluster.kill_master(0).await.unwrap();
     let begun = std::time::Instant::now();
@@ -80,7 +80,7 @@ async fn who_only_reads_views_follows_them_to_another_node() {
     let (model, writer) = sharded(&cluster.url(), SHARDS).await;
     writer.claim().await.unwrap();
     for unit in model.units("p") {
-        writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+        writer.start_build(unit, None, FIRST, &START, None, None).await.unwrap();
     }
     let keys: Vec<String> = (0..50).map(|n| format!("k{n}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();

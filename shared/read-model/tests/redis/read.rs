@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tally_read_model::{Applied, Batch, BuildId, Error, PAGE_ENTRIES_MAX, Role, State, Switched, list_member};
+use tally_read_model::{Applied, Back, Batch, BuildId, Error, PAGE_ENTRIES_MAX, Role, State, Switched, list_member};
 use tally_servers::test_redis;
 
 use crate::support::{FIRST, P, START, at, fixture, gone, listed, sharded, view};
@@ -103,7 +103,7 @@ async fn a_list_over_many_shards_is_one_list() {
     let (model, writer) = sharded(&test_redis().await.url(), 5).await;
     writer.claim().await.unwrap();
     for unit in model.units("p") {
-        writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+        writer.start_build(unit, None, FIRST, &START, None, None).await.unwrap();
         let changes = (1..=100).map(|n| listed(&format!("k{n}"), &n.to_string(), "l", n));
         let own: Vec<_> = changes.filter(|change| model.unit_of("p", &change.key) == unit).collect();
         assert!(!own.is_empty(), "a shard without views shows nothing");
@@ -132,19 +132,19 @@ async fn a_list_is_never_of_two_generations() {
     writer.claim().await.unwrap();
     let second = BuildId::first(2);
     for unit in model.units("p") {
-        writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
-        writer.start_build(unit, Some(FIRST), second, &START, Some(Role::Building)).await.unwrap();
+        writer.start_build(unit, None, FIRST, &START, None, None).await.unwrap();
+        writer.start_build(unit, Some(FIRST), second, &START, Some(Role::Building), None).await.unwrap();
     }
     let units: Vec<_> = model.units("p").collect();
-    assert_eq!(writer.switch(units[0], (FIRST, second), true, false).await.unwrap(), Switched::Done);
+    assert_eq!(writer.switch(units[0], (FIRST, second), true, Back::Never).await.unwrap(), Switched::Done);
     let reading = tokio::spawn({
         let model = model.clone();
         async move { model.page("p", "l", None, 9).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(writer.switch(units[1], (FIRST, second), true, false).await.unwrap(), Switched::Done);
+    assert_eq!(writer.switch(units[1], (FIRST, second), true, Back::Never).await.unwrap(), Switched::Done);
     reading.await.unwrap().unwrap();
-    assert_eq!(writer.switch(units[1], (second, FIRST), false, true).await.unwrap(), Switched::Done);
+    assert_eq!(writer.switch(units[1], (second, FIRST), false, Back::Freely).await.unwrap(), Switched::Done);
     assert!(matches!(model.page("p", "l", None, 9).await, Err(Error::Unavailable(_))), "rather none than a mixture");
 }
 
@@ -169,7 +169,7 @@ async fn readers_see_view_list_and_checkpoint_of_one_step_while_builds_change() 
                 assert_eq!(f.writer.apply(P, next, None, (&from, &to), &batch).await.unwrap(), Applied::Done);
                 from = to;
             }
-            assert_eq!(f.writer.switch(P, (live, next), false, false).await.unwrap(), Switched::Done);
+            assert_eq!(f.writer.switch(P, (live, next), false, Back::Never).await.unwrap(), Switched::Done);
             f.writer.sweep(P, live).await.unwrap();
             (live, reached) = (next, from.position);
         }

@@ -1,7 +1,7 @@
 //! What Redis refuses must leave nothing behind.
 
 use redis::cmd;
-use tally_read_model::{Error, ReadModel, bucket_of_view};
+use tally_read_model::{BuildId, Error, ReadModel, Started, bucket_of_view};
 use tally_servers::Redis;
 
 use crate::support::{FIRST, Fixture, P, PATIENT, START, at, fixture, listed, on, view};
@@ -50,7 +50,7 @@ async fn out_of_memory() {
     cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).exec_async(&mut f.raw).await.unwrap();
     assert_eq!(apply_leaves_nothing(&mut f).await, Error::Unavailable("OOM".into()));
     let next = tally_read_model::BuildId::first(2);
-    let started = f.writer.start_build(crate::support::P, Some(crate::support::FIRST), next, &START, None).await;
+    let started = f.writer.start_build(crate::support::P, Some(crate::support::FIRST), next, &START, None, None).await;
     assert_eq!(started, Err(Error::Unavailable("OOM".into())));
     assert_eq!(f.model.page("p", "m", None, 9).await.unwrap().position, 5, "reading goes on");
 
@@ -108,6 +108,15 @@ async fn a_bell_that_may_not_be_rung_keeps_nothing_from_being_written() {
     limit_to(&mut f, "-publish").await;
     f.apply(START, 5, &[view("b", "1")]).await.unwrap();
     assert_eq!(f.model.get("p", "b").await.unwrap().position, 5);
+}
+
+#[tokio::test]
+async fn a_loss_that_may_not_be_kept_keeps_nothing_from_being_made_again() {
+    let mut f = fixture().await.begun().await;
+    limit_to(&mut f, "-lpush").await;
+    let (live, repaired) = (FIRST, BuildId { generation: 1, repair: 7 });
+    let started = f.writer.start_build(P, Some(live), repaired, &START, None, Some("of all")).await;
+    assert_eq!(started.unwrap(), Started::Done);
 }
 
 /// Writes from now on as a user who may do all but this.

@@ -64,7 +64,7 @@ impl Fixture {
 
     pub(crate) async fn begin(&self, unit: Unit) {
         self.writer.claim().await.unwrap();
-        self.writer.start_build(unit, None, FIRST, &START, None).await.unwrap();
+        self.writer.start_build(unit, None, FIRST, &START, None, None).await.unwrap();
     }
 
     /// Applies changes to the first build of `p`.
@@ -86,7 +86,7 @@ impl Fixture {
     /// Begins a build of the next generation.
     pub(crate) async fn build_next(&self, generation: u64, live: BuildId) -> BuildId {
         let build = BuildId::first(generation);
-        self.writer.start_build(P, Some(live), build, &START, Some(Role::Building)).await.unwrap();
+        self.writer.start_build(P, Some(live), build, &START, Some(Role::Building), None).await.unwrap();
         build
     }
 
