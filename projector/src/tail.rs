@@ -26,8 +26,8 @@ use crate::stores::{At, Log, follow};
 use crate::{Recorded, commands};
 use pages::{Pages, Place};
 
-/// How often it is checked that the log is still the same, and that it still ends where it ended.
-const HEAD_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is checked that the log is still the same.
+const IDENTITY_CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How long after an event the log counts as busy.
 const BUSY_FOR: Duration = Duration::from_secs(1);
 
@@ -71,21 +71,14 @@ impl Reader {
 
     /// The events after a position: whole commands, at least one if there is any; as many as are read at once of a log that is followed.
     pub(crate) async fn next_batch(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
-        self.read_behind(position, 0, self.tail.limits.batch_events_max).await
-    }
-
-    async fn read_behind(&self, position: u64, before: usize, limit: usize) -> Result<Vec<Arc<Recorded>>, Error> {
-        self.tail.read_behind(Some(&self.place), position, before, limit).await
+        self.tail.read_behind(Some(&self.place), position, 0, self.tail.limits.batch_events_max).await
     }
 }
 
 #[async_trait]
 impl Log for Reader {
     async fn read_after(&self, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
-        match at.0.checked_sub(1) {
-            Some(before) => follow(at, self.read_behind(before, 1, limit).await?),
-            None => Ok(self.read_behind(0, 0, limit).await?),
-        }
+        self.tail.read_after(Some(&self.place), at, limit).await
     }
 
     async fn head(&self) -> Result<u64, Failure> {
@@ -112,6 +105,14 @@ impl Tail {
     /// Where the log ends, asked now.
     pub(crate) async fn real_head(&self) -> Result<u64, Error> {
         self.store.head().await
+    }
+
+    /// Whole commands after an event, as long as the log still has that one; at least one if there is any.
+    async fn read_after(&self, place: Option<&Place>, at: At, limit: usize) -> Result<Vec<Arc<Recorded>>, Failure> {
+        match at.0.checked_sub(1) {
+            Some(before) => follow(at, self.read_behind(place, before, 1, limit).await?),
+            None => Ok(self.read_behind(place, 0, 0, limit).await?),
+        }
     }
 
     /// The `before` events after a position, and whole commands behind them, at least one if there is any.
@@ -186,30 +187,23 @@ impl Tail {
     ) -> Result<Infallible, Failure> {
         self.check_identity(log_id).await?;
         self.forget_another_past().await?;
-        let mut position = self.start().await?;
+        let mut at = self.start().await?;
         let (mut checked_at, mut busy_until) = (Instant::now(), Instant::now());
         loop {
-            let is_due = checked_at.elapsed() > HEAD_CHECK_EVERY;
-            if is_due {
+            if checked_at.elapsed() > IDENTITY_CHECK_EVERY {
                 checked_at = Instant::now();
                 self.check_identity(log_id).await?;
             }
-            let events = self.read_behind(None, position, 0, self.limits.batch_events_max).await?;
+            let events = self.read_after(None, at, self.limits.batch_events_max).await?;
             status.set(Part::Log, State::Following);
             backoff.reset();
             if let Some(last) = events.last() {
-                position = last.position;
+                at = (last.position, last.fingerprint);
                 busy_until = Instant::now() + BUSY_FOR;
                 let read_all = events.len() < self.limits.batch_events_max / 2;
                 self.push(events);
                 if !read_all {
                     continue;
-                }
-            } else if is_due {
-                let head = self.store.head().await?;
-                if head < position {
-                    self.go_back(head);
-                    position = head;
                 }
             }
             let poll = if Instant::now() < busy_until { self.limits.poll_busy } else { self.limits.poll_idle };
@@ -225,7 +219,7 @@ impl Tail {
         if self.store.log_id().await? == log_id { Ok(()) } else { Err(Alarm::LogReplaced.into()) }
     }
 
-    /// What comes back after an outage may be the log as it was before, restored, with other events since.
+    /// What comes back after an outage may be the log as it was before, restored, with other events since. Without an outage, whoever reads on notices.
     async fn forget_another_past(&self) -> Result<(), Error> {
         let newest = self.lock().back().cloned();
         let Some(newest) = newest else { return Ok(()) };
@@ -238,16 +232,19 @@ impl Tail {
     }
 
     /// Where to begin: after what is in memory, or else at the end of the log.
-    async fn start(&self) -> Result<u64, Error> {
-        let newest = self.lock().back().map(|event| event.position);
-        match newest {
-            Some(position) => Ok(position),
-            None => {
-                let head = self.store.head().await?;
-                self.ends(head);
-                Ok(head)
-            }
+    async fn start(&self) -> Result<At, Failure> {
+        let newest = self.lock().back().cloned();
+        if let Some(newest) = newest {
+            return Ok((newest.position, newest.fingerprint));
         }
+        let head = self.store.head().await?;
+        let last = match head.checked_sub(1) {
+            Some(before) => self.log_after(before, 1).await?.first().map(|event| event.fingerprint),
+            None => Some(0),
+        };
+        self.ends(head);
+        let last = last.ok_or_else(|| Failure::Passing("the log ends otherwise than a moment ago".to_owned()))?;
+        Ok((head, last))
     }
 
     fn push(&self, events: Vec<Arc<Recorded>>) {

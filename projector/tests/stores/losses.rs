@@ -208,6 +208,22 @@ async fn a_log_that_went_back_and_grew_again_while_no_projector_looked_is_notice
 }
 
 #[tokio::test]
+async fn a_log_that_became_another_and_grew_under_a_running_projector_is_noticed() {
+    let mut f = fixture().await;
+    let projector = f.projector(&[]).await;
+    f.append_random(60).await;
+    f.projected(f.head).await;
+    f.as_owner("UPDATE events SET recorded_at = recorded_at + interval '1 second' WHERE position > 10").await;
+    // What comes next fits the position that the views stand at.
+    f.append_random(1).await;
+    for projection in projections::ALL {
+        noticed(&projector, projection, "log_went_back").await;
+    }
+    // It is told before it is mended.
+    f.is_by_the_book().await;
+}
+
+#[tokio::test]
 async fn writes_that_redis_lost_are_made_again_and_answers_say_that_they_may_be_stale() {
     let (mut f, _postgres, redis) = with_servers().await;
     f.append_random(60).await;
