@@ -27,6 +27,14 @@ pub(crate) enum Alarm {
         /// Where the log ends.
         head: u64,
     },
+    /// As before, and it has grown since: other events stand where those stood.
+    #[error(
+        "the event at position {position} is not the one that was published: the log lost events that others may have acted on"
+    )]
+    PublishedAnotherPast {
+        /// Up to where the log was published.
+        position: u64,
+    },
     /// Keys hold what was never written there.
     #[error("{0}")]
     ReadModel(tally_read_model::Error),

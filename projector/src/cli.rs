@@ -113,7 +113,7 @@ async fn rebuild(common: &CommonArgs, args: &RebuildArgs) -> anyhow::Result<()> 
     let fold = admin.projection(&args.one.projection).context(NO_SUCH)?;
     let name = fold.name();
     // Where nothing was ever projected there is something to begin with.
-    plan::begin(&admin.writer, name, &plan::Plan::first(fold.version())).await?;
+    plan::begin(&admin.writer, name, &plan::Plan::first(fold.version()), None).await?;
     let conductor = admin.conductor(&fold);
     match conductor.begin(!args.wait_for_promotion).await {
         Ok(_) | Err(conduct::Error::Unfit(conduct::Unfit::UnderWay)) => {}
@@ -147,24 +147,32 @@ async fn watch_rebuild(admin: &Admin, fold: &Arc<dyn Fold>, status: &Status, jso
         let Some(rebuild) = facts.rebuild else {
             let differing = last.as_ref().and_then(|rebuild| rebuild.comparison.as_ref()).map(|it| it.differing_views);
             let differing = differing.map(|count| format!("; {count} views differ from before")).unwrap_or_default();
-            progress.end(&format!(
+            let text = format!(
                 "rebuilt {name} up to position {}, generation {}{differing}",
                 facts.checkpoint, facts.generation
-            ));
+            );
+            progress.end(&text, &outcome(name, "promoted", facts.generation, last.as_ref()));
             return Ok(());
         };
         progress.at(&rebuild);
         if rebuild.waits_for_promotion && rebuild.caught_up && rebuild.comparison.is_some() {
             let differing = rebuild.comparison.as_ref().map_or(0, |comparison| comparison.differing_views);
-            progress.end(&format!(
+            let text = format!(
                 "built generation {} of {name}, {differing} views differ from those that are read; `projector promote {name}` makes it the one that is read",
                 rebuild.generation
-            ));
+            );
+            progress.end(&text, &outcome(name, "waits_for_promotion", rebuild.generation, Some(&rebuild)));
             return Ok(());
         }
         last = Some(rebuild);
         sleep(PROGRESS_EVERY).await;
     }
+}
+
+/// How a rebuild ended, for programs. How many views differ is null where it was over before anybody looked.
+fn outcome(projection: &str, state: &str, generation: i64, rebuild: Option<&Rebuild>) -> serde_json::Value {
+    let differing = rebuild.and_then(|rebuild| rebuild.comparison.as_ref()).map(|it| it.differing_views);
+    serde_json::json!({ "projection": projection, "outcome": state, "generation": generation, "differing_views": differing })
 }
 
 async fn parked(common: &CommonArgs, args: &ParkedArgs) -> anyhow::Result<()> {

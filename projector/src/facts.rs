@@ -81,7 +81,7 @@ pub(crate) async fn gather(
         head,
         lag_events: (head - checkpoint).max(0),
         lag: Some(lag(store, checkpoint, head).await),
-        events_per_second: slowest(units.iter().map(|unit| unit.report.live_rate)),
+        events_per_second: slowest(units.iter().map(|unit| (unit.shard.checkpoint, unit.report.live_rate)), head),
         parked_events: units.iter().map(|unit| unit.shard.parked_events).sum(),
         rebuild: plan.as_ref().and_then(|plan| plan.building.as_ref()).map(|building| rebuild(building, &units, head)),
         kept_generation: plan
@@ -185,7 +185,8 @@ fn state(facts: &proto::Projection, plan: Option<&Plan>, units: &[UnitFacts]) ->
 fn rebuild(building: &Building, units: &[UnitFacts], head: i64) -> proto::Rebuild {
     let done = units.iter().map(|unit| unit.building.unwrap_or(0)).min().unwrap_or(0);
     let (done, total) = (number(done), head.max(number(building.head_at_start)));
-    let rate = slowest(units.iter().map(|unit| unit.report.building_rate));
+    let rates = units.iter().map(|unit| (number(unit.building.unwrap_or(0)), unit.report.building_rate));
+    let rate = slowest(rates, total);
     let left = (total - done).max(0) as f64;
     let time_left = (rate > 0.0).then(|| Duration::from_secs_f64(left / rate));
     proto::Rebuild {
@@ -238,9 +239,11 @@ async fn lag(store: &ReadStore, checkpoint: i64, head: i64) -> prost_types::Dura
     Duration::try_from(lag).ok().and_then(|lag| lag.try_into().ok()).unwrap_or_default()
 }
 
-fn slowest(rates: impl Iterator<Item = f64>) -> f64 {
-    let slowest = rates.fold(f64::INFINITY, f64::min);
-    if slowest.is_finite() { slowest } else { 0.0 }
+/// Of shards with where they stand: the rate of the slowest that is behind, or, where none is, of the slowest.
+fn slowest(shards: impl Iterator<Item = (i64, f64)> + Clone, end: i64) -> f64 {
+    let least = |rates: &mut dyn Iterator<Item = f64>| rates.reduce(f64::min);
+    let behind = least(&mut shards.clone().filter(|(position, _)| *position < end).map(|(_, rate)| rate));
+    behind.or_else(|| least(&mut shards.map(|(_, rate)| rate))).unwrap_or(0.0)
 }
 
 fn version(version: u32) -> i32 {
@@ -250,4 +253,18 @@ fn version(version: u32) -> i32 {
 fn from_ms(milliseconds: u64) -> prost_types::Timestamp {
     let nanoseconds = i128::from(milliseconds) * 1_000_000;
     timestamp(OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_has_caught_up_does_not_hide_how_fast_another_one_is() {
+        let rate = |shards: &[(i64, f64)]| slowest(shards.iter().copied(), 100);
+        assert_eq!(rate(&[(100, 0.0), (40, 7.0), (60, 9.0)]), 7.0);
+        assert_eq!(rate(&[(40, 0.0), (60, 9.0)]), 0.0);
+        assert_eq!(rate(&[(100, 3.0), (100, 2.0)]), 2.0);
+        assert_eq!(rate(&[]), 0.0);
+    }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     WritesLost,
     /// Some views or lists are gone: evicted, or deleted.
     ViewsMissing,
+    /// What is to become of the projection is gone: a pause, a rebuild under way, a generation that was kept.
+    PlanMissing,
     /// A key holds what was never written there.
     Damaged,
     /// The log ends before the views, or goes on otherwise than they saw it: it was restored from a backup.
@@ -40,8 +42,8 @@ impl Loss {
 
 impl Kind {
     /// All that there are.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Emptied, Self::WritesLost, Self::ViewsMissing, Self::Damaged, Self::LogWentBack];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Emptied, Self::WritesLost, Self::ViewsMissing, Self::PlanMissing, Self::Damaged, Self::LogWentBack];
 
     /// For programs; as it is stored.
     pub(crate) fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Emptied => "emptied",
             Self::WritesLost => "writes_lost",
             Self::ViewsMissing => "views_missing",
+            Self::PlanMissing => "plan_missing",
             Self::Damaged => "damaged",
             Self::LogWentBack => "log_went_back",
         }
@@ -60,6 +63,7 @@ impl Kind {
             Self::Emptied => "the shard was emptied",
             Self::WritesLost => "Redis lost writes",
             Self::ViewsMissing => "views are missing: evicted or deleted",
+            Self::PlanMissing => "the plan is missing: a pause, a rebuild or what was kept for a rollback is forgotten",
             Self::Damaged => "a key holds what was never written there",
             Self::LogWentBack => "the log ends before the views or differs from what they saw: it was restored",
         }

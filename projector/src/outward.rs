@@ -24,6 +24,9 @@ use cloud_event::cloud_event;
 /// How often it looks where it stands while nothing happens: whether Redis is there, and whether it lost what was published.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// Up to where all is published: the position, and the event's fingerprint where it is known.
+type Place = (u64, Option<u64>);
+
 /// Publishes a log's events.
 pub(crate) struct Outward {
     pub(crate) tail: Arc<Tail>,
@@ -55,30 +58,35 @@ impl Outward {
         status: &Status,
         backoff: &mut Backoff,
     ) -> Result<Infallible, Failure> {
-        let mut published = self.lines.read_position().await?;
+        let mut published = self.lines.read_checkpoint().await?;
         loop {
             status.set(Part::LineEvents, State::Following);
             backoff.reset();
             let known_head = *head.borrow_and_update();
-            if published < known_head
+            if published.0 < known_head
                 && let Some(next) = self.step(published).await?
             {
                 published = next;
                 continue;
             }
-            if published != known_head {
-                self.check_end(published).await?;
+            if published.0 != known_head {
+                self.check_end(published.0).await?;
             }
             tokio::select! {
                 _ = head.changed() => {}
-                () = sleep(CHECK_EVERY) => published = self.lines.read_position().await?,
+                () = sleep(CHECK_EVERY) => published = self.lines.read_checkpoint().await?,
             }
         }
     }
 
     /// Publishes the next events, and returns up to where all is published now. None when there are no further events.
-    async fn step(&self, from: u64) -> Result<Option<u64>, Failure> {
-        let events = self.reader.next_batch(from).await?;
+    async fn step(&self, (from, last_event): Place) -> Result<Option<Place>, Failure> {
+        let (at, events) = self.reader.next_batch(from).await?;
+        if let (Some(at), Some(last_event)) = (at, last_event)
+            && at.fingerprint != last_event
+        {
+            return Err(Alarm::PublishedAnotherPast { position: from }.into());
+        }
         let Some(last) = events.last() else { return Ok(None) };
         let mut lines = Vec::new();
         for (expected, event) in (from + 1..).zip(&events) {
@@ -89,9 +97,9 @@ impl Outward {
                 lines.push(LineEvent { position: event.position, text });
             }
         }
-        match self.lines.publish(from, last.position, &lines, self.kept_max).await? {
-            Published::Done => Ok(Some(last.position)),
-            Published::Moved(now) => Ok(Some(now)),
+        match self.lines.publish(from, (last.position, last.fingerprint), &lines, self.kept_max).await? {
+            Published::Done => Ok(Some((last.position, Some(last.fingerprint)))),
+            Published::Moved => Ok(Some(self.lines.read_checkpoint().await?)),
         }
     }
 
@@ -101,7 +109,7 @@ impl Outward {
         if head < published {
             return Err(Alarm::PublishedBeyondHead { published, head }.into());
         }
-        if head > published && self.reader.next_batch(published).await?.is_empty() {
+        if head > published && self.reader.next_batch(published).await?.1.is_empty() {
             return Err(Alarm::Hole { expected: published + 1 }.into());
         }
         Ok(())

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use tally_read_model::Error;
 
+use crate::loss::Loss;
 use crate::retry::Failure;
 use crate::stores::Views;
 
@@ -137,10 +138,16 @@ pub(crate) async fn read(views: &dyn Views, projection: &'static str) -> Result<
     views.plan(projection).await?.map(|text| Plan::parse(&text)).transpose()
 }
 
-/// Begins a plan where there is none; returns the one that there is then.
-pub(crate) async fn begin(views: &dyn Views, projection: &'static str, plan: &Plan) -> Result<Plan, Failure> {
-    let now = views.change_plan(projection, None, &plan.to_text()?).await?;
-    Plan::parse(&now.unwrap_or_default())
+/// Begins a plan where there is none, and keeps the loss of the one that there was; returns the one that there is then, and whether it is this.
+pub(crate) async fn begin(
+    views: &dyn Views,
+    projection: &'static str,
+    plan: &Plan,
+    loss: Option<&Loss>,
+) -> Result<(Plan, bool), Failure> {
+    let (text, loss) = (plan.to_text()?, loss.map(Loss::to_text));
+    let now = views.change_plan(projection, None, &text, loss.as_deref()).await?.unwrap_or_default();
+    Ok((Plan::parse(&now)?, now == text))
 }
 
 /// Changes a plan; None where `change` finds nothing to change.
@@ -153,7 +160,7 @@ pub(crate) async fn change(
         let Some(from) = views.plan(projection).await? else { return Ok(None) };
         let Some(to) = change(Plan::parse(&from)?) else { return Ok(None) };
         let text = to.to_text()?;
-        if views.change_plan(projection, Some(&from), &text).await?.as_deref() == Some(text.as_str()) {
+        if views.change_plan(projection, Some(&from), &text, None).await?.as_deref() == Some(text.as_str()) {
             return Ok(Some(to));
         }
     }

@@ -72,12 +72,11 @@ impl Progress {
         }
     }
 
-    pub(crate) fn end(self, what: &str) {
+    /// The outcome: for people, or for programs.
+    pub(crate) fn end(self, what: &str, outcome: &serde_json::Value) {
         let json = matches!(self.shown, Shown::Json);
         self.clear();
-        if !json {
-            line(what);
-        }
+        if json { line(&outcome.to_string()) } else { line(what) }
     }
 
     pub(crate) fn clear(self) {

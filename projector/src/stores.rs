@@ -102,6 +102,7 @@ pub(crate) trait Views: Send + Sync {
         projection: &'static str,
         from: Option<&str>,
         to: &str,
+        loss: Option<&str>,
     ) -> Result<Option<String>, Error>;
     async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error>;
     async fn tend(
@@ -195,8 +196,9 @@ impl Views for Writer {
         projection: &'static str,
         from: Option<&str>,
         to: &str,
+        loss: Option<&str>,
     ) -> Result<Option<String>, Error> {
-        self.change_plan(projection, from, to).await
+        self.change_plan(projection, from, to, loss).await
     }
 
     async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error> {

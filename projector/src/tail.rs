@@ -69,9 +69,16 @@ impl Reader {
         Self { place: Place::new(&tail.pages), tail }
     }
 
-    /// The events after a position: whole commands, at least one if there is any; as many as are read at once of a log that is followed.
-    pub(crate) async fn next_batch(&self, position: u64) -> Result<Vec<Arc<Recorded>>, Error> {
-        self.tail.read_behind(Some(&self.place), position, 0, self.tail.limits.batch_events_max).await
+    /// The event at a position, if there is one, and the events after it: whole commands, at least one if there is any; as many as are read at once of a
+    /// log that is followed.
+    pub(crate) async fn next_batch(&self, position: u64) -> Result<(Option<Arc<Recorded>>, Vec<Arc<Recorded>>), Error> {
+        let (place, limit) = (Some(&self.place), self.tail.limits.batch_events_max);
+        let Some(before) = position.checked_sub(1) else {
+            return Ok((None, self.tail.read_behind(place, 0, 0, limit).await?));
+        };
+        let mut events = self.tail.read_behind(place, before, 1, limit).await?;
+        let is_there = events.first().is_some_and(|event| event.position == position);
+        Ok((is_there.then(|| events.remove(0)), events))
     }
 }
 
@@ -299,7 +306,7 @@ mod tests {
     }
 
     async fn positions_after(reader: &Reader, position: u64) -> Vec<u64> {
-        reader.next_batch(position).await.unwrap().iter().map(|event| event.position).collect()
+        reader.next_batch(position).await.unwrap().1.iter().map(|event| event.position).collect()
     }
 
     #[tokio::test]
@@ -308,8 +315,8 @@ mod tests {
         reader.tail.push(events(11..=20, |at| at));
         assert_eq!(*reader.tail.watch_head().borrow(), 20);
         assert_eq!(positions_after(&reader, 18).await, [19, 20]);
-        assert_eq!(positions_after(&reader, 10).await, [11, 12], "the third may go on");
-        assert!(reader.next_batch(9).await.is_err(), "10 is not in memory");
+        assert_eq!(positions_after(&reader, 11).await, [12, 13], "the third may go on");
+        assert!(reader.next_batch(10).await.is_err(), "10 is not in memory");
         assert!(reader.next_batch(20).await.is_err(), "what comes next is not in memory");
         let at = |event: &Recorded| (event.position, event.fingerprint);
         let newest = reader.tail.lock().iter().skip(8).map(|event| at(event)).collect::<Vec<_>>();

@@ -85,9 +85,15 @@ impl Reader {
 
     /// Asks which log is read here: also the proof that the store answers.
     pub(crate) async fn refresh_log_id(&self) -> Result<Option<Uuid>, tally_read_model::Error> {
-        let log_id = self.model.log_id().await?;
+        let answer = self.model.log_id().await;
+        let log_id = match &answer {
+            Ok(log_id) => *log_id,
+            // The views are divided otherwise by now: what was known is of others, and nothing is answered on it.
+            Err(tally_read_model::Error::Layout { .. }) => None,
+            Err(_) => return answer,
+        };
         *self.log_id.write().unwrap_or_else(PoisonError::into_inner) = log_id;
-        Ok(log_id)
+        answer
     }
 
     /// The view with this key, if there is one. `time_left` is the caller's.

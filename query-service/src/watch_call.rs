@@ -169,7 +169,8 @@ impl<M: Message + Default, R: Send> Call<M, R> {
 impl Told {
     /// Takes in how the view was seen last, and returns it if it is another one now.
     fn take_in(&mut self, seen: &Seen) -> Option<Bytes> {
-        let value = seen.value.as_ref().filter(|_| seen.position > self.position)?;
+        // At the same position, too: an event may have been parked until now, or another generation promoted.
+        let value = seen.value.as_ref().filter(|_| seen.position >= self.position)?;
         self.position = seen.position;
         if *value == self.value {
             return None;

@@ -216,11 +216,21 @@ impl Schedule {
     fn lose_writes(&mut self) {
         if let Some(earlier) = self.snapshot.clone() {
             let mut inner = self.world.lock();
-            inner.redis = earlier;
-            // What was emptied is there again.
-            inner.untold.clear();
-            drop(inner);
-            self.read.clear();
+            // One server fails over, or all of them. The plan and the members are where the first shard is.
+            let one = self.rng.u16(..SHARDS * 2);
+            for shard in (0..SHARDS).filter(|shard| one >= SHARDS || one == *shard) {
+                match earlier.units.get(&shard) {
+                    Some(unit) => _ = inner.redis.units.insert(shard, unit.clone()),
+                    None => _ = inner.redis.units.remove(&shard),
+                }
+                if shard == 0 {
+                    inner.redis.plan.clone_from(&earlier.plan);
+                    inner.redis.members.clone_from(&earlier.members);
+                }
+                // What was emptied is there again.
+                inner.untold.remove(&shard);
+                self.read.remove(&shard);
+            }
         }
     }
 

@@ -402,9 +402,18 @@ impl Views for World {
         Ok(self.at_redis(|inner| inner.redis.plan.clone()).await)
     }
 
-    async fn change_plan(&self, _: &'static str, from: Option<&str>, to: &str) -> Result<Option<String>, Error> {
+    async fn change_plan(
+        &self,
+        _: &'static str,
+        from: Option<&str>,
+        to: &str,
+        loss: Option<&str>,
+    ) -> Result<Option<String>, Error> {
         let changed = self.at_redis(|inner| {
             if inner.redis.plan.as_deref() == from {
+                if let (Some(loss), false) = (loss, inner.may_lose) {
+                    inner.violation = Some(format!("a false alarm: {loss}"));
+                }
                 inner.redis.plan = Some(to.to_owned());
             }
             inner.redis.plan.clone()

@@ -58,15 +58,20 @@ impl Work {
     /// There is no plan: nothing was ever projected, or the shard with the plans was emptied. Then the other shards know.
     async fn begin_plan(&self) -> Result<Plan, Failure> {
         let (views, unit, version) = (&*self.stepper.views, self.unit(), self.stepper.fold.version());
-        let mut known: Option<Generation> = None;
+        let mut known: Option<(Generation, u64)> = None;
         for shard in 0..views.shards() {
             if let Some((build, state)) = views.look(Unit { shard, ..unit }).await?.live_state() {
                 let generation = Generation { number: build.generation, version: state.version };
-                known = known.into_iter().chain([generation]).max_by_key(|generation| generation.number);
+                known = known.into_iter().chain([(generation, state.position)]).max_by_key(|(it, _)| it.number);
             }
         }
-        let plan = known.map_or_else(|| Plan::first(version), Plan::of);
-        plan::begin(views, unit.projection, &plan).await
+        let loss = known.map(|(_, position)| Loss { shard: 0, ..self.loss(Kind::PlanMissing, position) });
+        let plan = known.map_or_else(|| Plan::first(version), |(generation, _)| Plan::of(generation));
+        let (plan, is_ours) = plan::begin(views, unit.projection, &plan, loss.as_ref()).await?;
+        if let Some(loss) = loss.filter(|_| is_ours) {
+            self.tell(&loss);
+        }
+        Ok(plan)
     }
 
     /// There is no live build, or none that is of use: makes one, which is read as soon as it has come to where the log ends now.

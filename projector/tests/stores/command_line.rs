@@ -1,6 +1,6 @@
 //! What an operator sees and does by hand on the command line. (Rebuilding that is cut off, and what it tells meanwhile: `rebuilds.rs`, `process.rs`.)
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tally_api::projections::v1::ListProjectionsRequest;
 use tally_read_model::projections;
 
@@ -14,7 +14,10 @@ async fn the_command_line_tells_how_the_projections_are() {
     f.projected(f.head).await;
     let table = f.run(&["status"]).await.unwrap();
     for projection in projections::ALL {
-        assert!(table.contains(projection), "{table}");
+        let row = table.lines().find(|line| line.split_whitespace().next() == Some(projection));
+        let cells: Vec<&str> = row.unwrap_or_else(|| panic!("{table}")).split_whitespace().collect();
+        assert_eq!(cells[1..3], ["CAUGHT_UP", "1"], "{table}");
+        assert_eq!(cells[4..6], [f.head.to_string(), f.head.to_string()], "{table}");
     }
     let json = f.run(&["status", "--json"]).await.unwrap();
     for line in json.lines() {
@@ -78,4 +81,28 @@ async fn an_operator_pauses_resumes_builds_promotes_and_rolls_back_on_the_comman
     let head = i64::try_from(f.head).unwrap();
     assert_eq!((stock.checkpoint, stock.head, stock.lag_events, stock.generation), (head, head, 0, 1));
     assert!(listed.projectors.contains(&stock.shards[0].owner), "{listed:?}");
+}
+
+#[tokio::test]
+async fn what_is_done_is_told_to_programs_too() {
+    let mut f = fixture().await;
+    f.append_random(60).await;
+    let _projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let done = async |args: &[&str]| {
+        let told = f.run(&[args, &["--json"]].concat()).await.unwrap();
+        serde_json::from_str::<Value>(told.lines().last().expect("an outcome")).unwrap()
+    };
+    assert_eq!(done(&["pause", "stock"]).await["done"], "paused");
+    assert!(f.run(&["resume", "stock"]).await.unwrap().contains("stock goes on"));
+    let built = done(&["rebuild", "stock", "--wait-for-promotion"]).await;
+    let expected =
+        json!({ "projection": "stock", "outcome": "waits_for_promotion", "generation": 2, "differing_views": 0 });
+    assert_eq!(built, expected);
+    assert_eq!(done(&["promote", "stock"]).await["done"], "promoted");
+    assert_eq!(done(&["rollback", "stock"]).await["done"], "rolled_back");
+    let rebuilt = done(&["rebuild", "order"]).await;
+    assert_eq!((rebuilt["outcome"].as_str(), rebuilt["generation"].as_u64()), (Some("promoted"), Some(2)));
+    let explained = done(&["explain-lag", "order"]).await;
+    assert_eq!(explained["reason"], "CAUGHT_UP", "{explained}");
 }

@@ -116,3 +116,30 @@ async fn how_long_a_projection_that_is_behind_will_take_is_told() {
     assert_eq!(told.explanation, sentence);
     assert!(facts.lag.is_some_and(|lag| lag.seconds > 0 || lag.nanos > 0), "{facts:?}");
 }
+
+#[tokio::test]
+async fn that_views_are_made_again_that_a_rebuild_is_under_way_and_that_it_has_halted_is_told() {
+    let mut f = fixture().await;
+    f.append_random(300).await;
+    let projector = f.projector(&["--batch-events-max", "1"]).await;
+    f.projected(f.head).await;
+    f.run(&["rebuild", "order", "--wait-for-promotion"]).await.unwrap();
+    let told = explained(&projector, "REBUILDING").await;
+    assert!(told.explanation.contains(&format!("{head} of {head} events", head = f.head)), "{}", told.explanation);
+    let facts = told.facts.unwrap();
+    assert_eq!((facts.state(), facts.version), (ProjectionState::Rebuilding, facts.program_version));
+    assert!(facts.version > 0);
+    f.run(&["promote", "order"]).await.unwrap();
+
+    // One event at a time: it takes a while.
+    f.empty(0).await;
+    let told = explained(&projector, "RECOVERING").await;
+    assert!(told.explanation.contains("are made again after a loss (the shard was emptied)"), "{}", told.explanation);
+    f.projected(f.head).await;
+    explained(&projector, "CAUGHT_UP").await;
+
+    f.as_owner(&format!("UPDATE tally_{}.log_head SET position = position + 1", f.log)).await;
+    f.append_random(1).await;
+    let told = explained(&projector, "HALTED").await;
+    assert!(told.explanation.contains("a person has to look: the log has a hole"), "{}", told.explanation);
+}

@@ -3,6 +3,7 @@
 use tally_api::projections::v1::*;
 use tally_read_model::{Error, Found, LAYOUT, Unit, bucket_of_view, projections};
 
+use crate::outward::published_up_to;
 use crate::support::{Fixture, Projector, eventually, fixture, sharded, with_servers};
 
 /// Some of those that random commands are about.
@@ -48,6 +49,12 @@ async fn made_again(f: &Fixture) {
     .await;
 }
 
+/// What was published can't be taken back: nothing more is, until somebody has looked.
+async fn another_past_is_published(projector: &Projector) {
+    let reason = projector.halted("line_events").await;
+    assert!(reason.contains("is not the one that was published"), "{reason}");
+}
+
 #[tokio::test]
 async fn a_view_that_was_evicted_is_made_again_and_until_then_nobody_says_that_it_is_not_there() {
     let mut f = fixture().await;
@@ -75,6 +82,55 @@ async fn a_view_that_somebody_removed_is_made_again_though_nobody_reads_it() {
     let bucket = f.key(projections::STOCK, 0, &format!("views:{}", bucket_of_view("sku-0"))).await;
     redis::cmd("HDEL").arg(bucket).arg("vsku-0").exec_async(&mut f.redis().await).await.unwrap();
     noticed(&projector, "stock", "views_missing").await;
+    mended(&f, &before).await;
+}
+
+#[tokio::test]
+async fn each_kind_of_key_that_was_evicted_is_noticed_by_name_and_made_again() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let before = f.views().await;
+    let list = tally_read_model::lists::status("OPEN");
+    let summaries = |rest: String| (projections::ORDER_SUMMARIES, "views_missing", rest);
+    let writer = f.writer().await;
+    let build = async |projection| {
+        let look = writer.look(Unit { projection, shard: 0 }).await.unwrap();
+        look.live.unwrap().to_string()
+    };
+    let of_unit = |projection: &str, rest: &str| format!("tally:{log}:{{{log}:r0}}:{projection}:{rest}", log = f.log);
+    let cases = [
+        summaries(format!("{}:list:{list}", build(projections::ORDER_SUMMARIES).await)),
+        (projections::ORDER, "emptied", format!("{}:checkpoint", build(projections::ORDER).await)),
+        (projections::STOCK, "emptied", "live".to_owned()),
+        (projections::STREAMS, "plan_missing", "plan".to_owned()),
+    ];
+    for (projection, kind, rest) in cases {
+        let removed: u64 =
+            redis::cmd("DEL").arg(of_unit(projection, &rest)).query_async(&mut f.redis().await).await.unwrap();
+        assert_eq!(removed, 1, "{projection} {rest}");
+        if kind == "views_missing" {
+            // Who reads finds it before the projector has looked through all.
+            assert_eq!(f.model.page(projection, &list, None, 10).await, Err(Error::Lost));
+            f.model.ring_missed(Unit { projection, shard: 0 }).await.unwrap();
+        }
+        noticed(&projector, projection, kind).await;
+        mended(&f, &before).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_of_the_names_of_lists_that_was_evicted_is_made_again() {
+    let mut f = fixture().await;
+    f.append_random(100).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let before = f.views().await;
+    let key = f.key(projections::ORDER_SUMMARIES, 0, "lists:7").await;
+    let removed: u64 = redis::cmd("DEL").arg(key).query_async(&mut f.redis().await).await.unwrap();
+    assert_eq!(removed, 1);
+    noticed(&projector, "order_summaries", "views_missing").await;
     mended(&f, &before).await;
 }
 
@@ -197,7 +253,9 @@ async fn a_log_that_ends_before_the_views_has_them_made_again() {
 async fn a_log_that_went_back_and_grew_again_while_no_projector_looked_is_noticed() {
     let mut f = fixture().await;
     f.append_random(60).await;
-    f.projector(&[]).await.projected_and_stopped(&f).await;
+    let projector = f.projector(&[]).await;
+    published_up_to(&f, f.head).await;
+    projector.projected_and_stopped(&f).await;
     f.as_owner("UPDATE events SET recorded_at = recorded_at + interval '1 second' WHERE position > 10").await;
     let projector = f.projector(&[]).await;
     for projection in projections::ALL {
@@ -205,6 +263,8 @@ async fn a_log_that_went_back_and_grew_again_while_no_projector_looked_is_notice
     }
     // It is told before it is mended.
     f.is_by_the_book().await;
+    f.append_random(1).await;
+    another_past_is_published(&projector).await;
 }
 
 #[tokio::test]
@@ -213,6 +273,7 @@ async fn a_log_that_became_another_and_grew_under_a_running_projector_is_noticed
     let projector = f.projector(&[]).await;
     f.append_random(60).await;
     f.projected(f.head).await;
+    published_up_to(&f, f.head).await;
     f.as_owner("UPDATE events SET recorded_at = recorded_at + interval '1 second' WHERE position > 10").await;
     // What comes next fits the position that the views stand at.
     f.append_random(1).await;
@@ -221,6 +282,7 @@ async fn a_log_that_became_another_and_grew_under_a_running_projector_is_noticed
     }
     // It is told before it is mended.
     f.is_by_the_book().await;
+    another_past_is_published(&projector).await;
 }
 
 #[tokio::test]
@@ -232,6 +294,8 @@ async fn writes_that_redis_lost_are_made_again_and_answers_say_that_they_may_be_
     // What a failover to a replica that lagged leaves: an earlier state of everything.
     let mut raw = f.redis().await;
     let dumped = dump(&mut raw).await;
+    let unit = Unit { projection: projections::STOCK, shard: 0 };
+    let live = f.writer().await.look(unit).await.unwrap().live;
     f.append_random(40).await;
     f.projected(f.head).await;
     redis.pause().unwrap();
@@ -246,6 +310,7 @@ async fn writes_that_redis_lost_are_made_again_and_answers_say_that_they_may_be_
     f.projected(f.head).await;
     let found = f.model.get(projections::STOCK, "sku-0").await.unwrap();
     assert!(!found.may_be_stale && found.position >= reached, "{found:?}");
+    assert_eq!(f.writer().await.look(unit).await.unwrap().live, live, "what is there is gone on with");
     assert_eq!(f.views().await, f.views_by_the_book().await);
 }
 

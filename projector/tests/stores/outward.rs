@@ -18,9 +18,9 @@ async fn published(f: &Fixture) -> Vec<(String, Value)> {
     entries.into_iter().map(|(id, fields)| (id, serde_json::from_str(&fields[0].1).unwrap())).collect()
 }
 
-async fn published_up_to(f: &Fixture, position: u64) {
+pub(crate) async fn published_up_to(f: &Fixture, position: u64) {
     let lines = f.model.line_events(f.store.log_id().await.unwrap());
-    eventually("all is published", async || (lines.read_position().await.ok()? >= position).then_some(())).await;
+    eventually("all is published", async || (lines.read_checkpoint().await.ok()?.0 >= position).then_some(())).await;
 }
 
 /// What the log says must be there: positions and types.

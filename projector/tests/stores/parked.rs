@@ -101,3 +101,37 @@ async fn an_event_of_a_type_that_nobody_knows_is_parked_where_it_may_matter() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_event_that_may_be_about_any_view_marks_all_of_them_until_they_are_made_anew() {
+    let mut f = fixture().await;
+    f.append_random(80).await;
+    let position = f.head - 10;
+    let (kind, stream) = ("OrderAmended", "nobody-knows");
+    let exchange = format!(
+        "CREATE TABLE set_aside AS SELECT * FROM events WHERE position = {position};
+         UPDATE events SET event_type = '{kind}', stream_id = '{stream}' WHERE position = {position}"
+    );
+    f.as_owner(&exchange.replace(" set_aside", &format!(" tally_{}.set_aside", f.log))).await;
+    let projector = f.projector(&[]).await;
+    f.projected(f.head).await;
+    let events = parked(&projector, "stock").await;
+    let first = &events[0];
+    assert_eq!((first.position as u64, first.view.as_str(), first.waits_behind), (position, "", false));
+    for sku in (0..5).map(|n| format!("sku-{n}")) {
+        assert_eq!(f.model.get(projections::STOCK, &sku).await.unwrap().parked, Some(position));
+    }
+    let retry = RetryParkedEventRequest { projection: "stock".into(), position: first.position };
+    let refused = projector.admin().await.retry_parked_event(retry).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+
+    let put_back = "UPDATE events SET event_type = was.event_type, stream_id = was.stream_id FROM set_aside AS was
+         WHERE events.position = was.position";
+    let put_back = put_back.replace("UPDATE events", "UPDATE events AS it").replace("events.position", "it.position");
+    f.as_owner(&put_back.replace("set_aside", &format!("tally_{}.set_aside", f.log))).await;
+    for projection in projections::ALL {
+        f.rebuild(projection).await;
+        assert_eq!(parked(&projector, projection).await, []);
+    }
+    assert_eq!(f.views().await, f.views_by_the_book().await);
+}

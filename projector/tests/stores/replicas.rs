@@ -114,6 +114,38 @@ async fn verify_finds_an_event_that_is_not_the_one_that_was_applied_and_a_view_t
     f.run(&["verify", "allocations"]).await.expect_err("a view was changed");
 }
 
+/// Positions in a range, as `verify` names them.
+const RANGE: u64 = 4_096;
+
+#[tokio::test]
+async fn verify_names_the_ranges_in_which_something_was_applied_otherwise() {
+    let mut f = sharded(tally_servers::fresh_database().await, tally_servers::test_redis().await.url(), 2).await;
+    while f.head < 2 * RANGE + RANGE / 2 {
+        f.append_random(1_000).await;
+    }
+    // Batches that end at no range's end.
+    f.projector(&["--batch-events-max", "997"]).await.projected_and_stopped(&f).await;
+    f.run(&["verify"]).await.expect("all is as it is in the log");
+
+    let in_the_second = RANGE + RANGE / 2;
+    f.as_owner(&format!("UPDATE events SET payload = payload || ' ' WHERE position = {in_the_second}")).await;
+    let error = f.run(&["verify", "streams"]).await.unwrap_err();
+    let differ = |error: &str| {
+        let words = error.split("differ: ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        words.map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert_eq!(differ(&error), [format!("{}–{}", RANGE + 1, 2 * RANGE)], "{error}");
+
+    // As if an event had been skipped, applied twice, or before another.
+    f.as_owner(&format!("UPDATE events SET payload = rtrim(payload) WHERE position = {in_the_second}")).await;
+    f.run(&["verify", "streams"]).await.expect("it is as it was");
+    let digests = f.key(projections::STREAMS, 1, "digests").await;
+    let set = redis::cmd("HSET").arg(digests).arg("0").arg("00000000000000ff").to_owned();
+    set.exec_async(&mut f.redis().await).await.unwrap();
+    let error = f.run(&["verify", "streams"]).await.unwrap_err();
+    assert_eq!(differ(&error), [format!("1–{RANGE}")], "{error}");
+}
+
 #[tokio::test]
 async fn another_number_of_shards_is_refused_until_the_read_model_is_divided_anew() {
     let mut f = fixture().await;

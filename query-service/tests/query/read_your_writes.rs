@@ -5,6 +5,7 @@ use tally_api::orders::v1::{GetOrderRequest, ListOrdersRequest};
 use tally_read_model::{bucket_of_view, projections};
 use tally_receipt::Token;
 use tonic::{Code, Request, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
 use uuid::Uuid;
 
 use crate::system::*;
@@ -161,6 +162,29 @@ async fn another_number_of_shards_than_the_stored_one_is_refused_at_the_start() 
     let refused = System::build(&log, &url, &["--read-shards=4"]).await.err().expect("refused").to_string();
     assert!(refused.contains("1 read shards") && refused.contains("READ_SHARDS is 4"), "{refused}");
     assert!(System::build(&log, &url, &["--read-shards=1"]).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_that_runs_while_the_read_model_is_divided_anew_answers_nothing_any_more() {
+    let (log, url) = (tally_servers::unique_log_name(), tally_servers::test_redis().await.url());
+    let system = System::with_log(&log, &url, &url, &PATIENT).await;
+    system.writer.claim().await.expect("nothing is said yet");
+    system.apply_order(7, 1).await;
+    assert!(system.get_order(None).await.is_ok());
+    let key = format!("tally:{log}:{{{log}:r0}}:read_shards");
+    let mut redis = redis::Client::open(url).expect("a URL").get_multiplexed_async_connection().await.expect("a Redis");
+    redis::cmd("SET").arg(key).arg(4).exec_async(&mut redis).await.expect("set");
+    let refused = async {
+        loop {
+            if let Err(status) = system.get_order(None).await {
+                return told(&status).code;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(soon(refused).await, Code::Unavailable);
+    system.becomes("", ServingStatus::NotServing).await;
+    assert!(system.get_order(None).await.is_err());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use tally_api::allocation::v1::{GetStockRequest, Stock};
 use tally_api::consistency::v1::{ReadAfter, StreamVersion, read_after};
 use tally_read_model::{ViewChange, projections};
 use tonic::Code;
@@ -104,6 +105,24 @@ async fn a_view_that_has_the_version_itself_is_answered_whatever_else_is_still_t
     let answer = soon(system.get_order(or_fail(stream_at(3)))).await.expect("it is there");
     assert_eq!(answer.order, Some(order(3)));
     let told = told(&system.get_order(or_fail(within(SHORT, stream_at(4)))).await.expect_err("not yet"));
+    assert_eq!(told.reason, "VIEWS_RECOVERING");
+}
+
+/// And so is a product's stock.
+#[tokio::test]
+async fn stock_that_has_its_products_version_is_answered_whatever_else_is_still_to_come() {
+    let system = System::start(&NO_POLLING).await;
+    let stock = Stock { sku: "LAMP".to_owned(), version: 3, ..Stock::default() };
+    system.apply(projections::STOCK, 9, &[view("LAMP", &stock)]).await;
+    let asked = async |version| {
+        let stream = StreamVersion { stream_id: "product-LAMP".to_owned(), version };
+        let read_after = or_fail(within(SHORT, asking(read_after::After::StreamVersion(stream))));
+        let request = GetStockRequest { sku: "LAMP".to_owned(), read_after: Some(read_after) };
+        system.allocation.clone().get_stock(request).await
+    };
+    let answer = soon(asked(3)).await.expect("it is there").into_inner();
+    assert_eq!(answer.stock, Some(stock.clone()));
+    let told = told(&asked(4).await.expect_err("not yet"));
     assert_eq!(told.reason, "VIEWS_RECOVERING");
 }
 

@@ -79,6 +79,17 @@ async fn the_order_as_it_is_comes_first_and_then_each_change() {
 }
 
 #[tokio::test]
+async fn a_change_at_the_same_position_is_told_too() {
+    let system = System::start(&SILENT).await;
+    system.apply_order(3, 1).await;
+    let mut stream = watch(&system).await.expect("a stream");
+    assert_eq!(next_order(&mut stream).await, (1, 3));
+    // As when an event that was parked is folded after all.
+    system.apply_order(3, 2).await;
+    assert_eq!(next_order(&mut stream).await, (2, 3));
+}
+
+#[tokio::test]
 async fn changes_that_come_faster_than_they_are_told_end_with_the_newest() {
     let system = System::start(&SILENT).await;
     system.apply_order(1, 1).await;

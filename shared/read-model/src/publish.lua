@@ -6,9 +6,10 @@
 -- one, so what is there already is passed over. Positions are compared as text: a Lua number is a double and holds none above 2^53.
 --
 -- KEYS: checkpoint, stream
--- ARGV: log id, position from, position to, how many entries to keep, channel; then for each event its position and its text
+-- ARGV: log id, position from, position to, how many entries to keep, channel, what tells the event at the position to from all others; then for each
+--       event its position and its text
 
-local CHECKPOINT, STREAM, FIRST_EVENT = KEYS[1], KEYS[2], 6
+local CHECKPOINT, STREAM, FIRST_EVENT = KEYS[1], KEYS[2], 7
 
 local function is_above(one, other)
   return #one > #other or (#one == #other and one > other)
@@ -49,5 +50,5 @@ for i = FIRST_EVENT, #ARGV, 2 do
     redis.pcall('PUBLISH', ARGV[5], text)
   end
 end
-redis.call('HSET', CHECKPOINT, 'log_id', ARGV[1], 'position', ARGV[3])
+redis.call('HSET', CHECKPOINT, 'log_id', ARGV[1], 'position', ARGV[3], 'last_event', ARGV[6])
 return 'done'

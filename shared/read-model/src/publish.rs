@@ -32,8 +32,8 @@ pub struct LineEvent {
 pub enum Published {
     /// All of it.
     Done,
-    /// Nothing: everything up to here is published, and the batch did not begin there.
-    Moved(u64),
+    /// Nothing: what is published ends elsewhere than where the batch begins.
+    Moved,
 }
 
 /// The stream and the channel of one log, and no other's. Cheap to clone.
@@ -51,22 +51,31 @@ impl LineEvents {
         Self { model, log_id, connection }
     }
 
-    /// Reads up to which position the log is published, or [`Error::ForeignLog`] where it was another log's events.
-    pub async fn read_position(&self) -> Result<u64, Error> {
+    /// Reads up to which position the log is published, and which event that was, as far as that was written down; or [`Error::ForeignLog`] where it was
+    /// another log's events.
+    pub async fn read_checkpoint(&self) -> Result<(u64, Option<u64>), Error> {
         let checkpoint = self.model.0.keys.line_events_checkpoint();
-        let (log_id, position): (Option<String>, Option<String>) =
-            self.connection.repeatable(cmd("HMGET").arg(checkpoint).arg("log_id").arg("position")).await?;
+        let fields = ["log_id", "position", "last_event"];
+        let (log_id, position, last_event): (Option<String>, Option<String>, Option<String>) =
+            self.connection.repeatable(cmd("HMGET").arg(checkpoint).arg(&fields)).await?;
         if log_id.is_some_and(|log_id| log_id != self.log_id.to_string()) {
             return Err(Error::ForeignLog);
         }
-        position.map_or(Ok(0), |digits| digits.parse().map_err(|_| Error::Corrupt("a number that is none")))
+        let number = |digits: String| digits.parse().map_err(|_| Error::Corrupt("a number that is none"));
+        Ok((position.map_or(Ok(0), number)?, last_event.map(number).transpose()?))
     }
 
     /// Publishes those of the events after `from` up to `to` that are for others, if everything up to `from` is published. About
-    /// `kept_max` entries stay in the stream, the newest.
+    /// `kept_max` entries stay in the stream, the newest. `last_event` tells the event at `to` from any other.
     ///
-    /// After [`Error::Unavailable`] all of it may be published or nothing, never a part: read the position and go on from there.
-    pub async fn publish(&self, from: u64, to: u64, events: &[LineEvent], kept_max: u64) -> Result<Published, Error> {
+    /// After [`Error::Unavailable`] all of it may be published or nothing, never a part: read the checkpoint and go on from there.
+    pub async fn publish(
+        &self,
+        from: u64,
+        (to, last_event): (u64, u64),
+        events: &[LineEvent],
+        kept_max: u64,
+    ) -> Result<Published, Error> {
         let keys = &self.model.0.keys;
         #[cfg(feature = "planted-faults")]
         crate::planted::before_publishing(&self.connection, &keys.line_events_checkpoint(), to).await?;
@@ -77,13 +86,14 @@ impl LineEvents {
             .arg(from)
             .arg(to)
             .arg(kept_max)
-            .arg(keys.line_allocated());
+            .arg(keys.line_allocated())
+            .arg(last_event);
         for event in events {
             call.arg(event.position).arg(&event.text);
         }
         match self.connection.once::<String>(&call).await?.as_str() {
             "done" => Ok(Published::Done),
-            "moved" => Ok(Published::Moved(self.read_position().await?)),
+            "moved" => Ok(Published::Moved),
             answer => Err(refusal(answer)),
         }
     }

@@ -204,9 +204,9 @@ async fn views_that_are_not_all_there_are_not_read() {
 async fn a_plan_is_changed_by_whoever_knows_it() {
     let f = fixture().await;
     assert_eq!(f.writer.plan("p").await.unwrap(), None);
-    assert_eq!(f.writer.change_plan("p", None, "one").await.unwrap().as_deref(), Some("one"));
-    assert_eq!(f.writer.change_plan("p", None, "two").await.unwrap().as_deref(), Some("one"));
-    assert_eq!(f.writer.change_plan("p", Some("one"), "two").await.unwrap().as_deref(), Some("two"));
+    assert_eq!(f.writer.change_plan("p", None, "one", None).await.unwrap().as_deref(), Some("one"));
+    assert_eq!(f.writer.change_plan("p", None, "two", None).await.unwrap().as_deref(), Some("one"));
+    assert_eq!(f.writer.change_plan("p", Some("one"), "two", None).await.unwrap().as_deref(), Some("two"));
     assert_eq!(f.writer.plan("p").await.unwrap().as_deref(), Some("two"));
 }
 

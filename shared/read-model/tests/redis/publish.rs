@@ -36,10 +36,10 @@ async fn ids(f: &mut Fixture) -> Vec<String> {
 async fn each_event_has_its_position_as_its_id() {
     let mut f = fixture().await;
     let lines = f.model.line_events(f.log_id);
-    assert_eq!(lines.read_position().await.unwrap(), 0);
-    assert_eq!(lines.publish(0, 4, &events([2, 3]), KEPT).await.unwrap(), Published::Done);
-    assert_eq!(lines.publish(4, 7, &events([7]), KEPT).await.unwrap(), Published::Done);
-    assert_eq!(lines.read_position().await.unwrap(), 7);
+    assert_eq!(lines.read_checkpoint().await.unwrap(), (0, None));
+    assert_eq!(lines.publish(0, (4, 77), &events([2, 3]), KEPT).await.unwrap(), Published::Done);
+    assert_eq!(lines.publish(4, (7, 77), &events([7]), KEPT).await.unwrap(), Published::Done);
+    assert_eq!(lines.read_checkpoint().await.unwrap(), (7, Some(77)));
     let expected = [("2-0", "event 2"), ("3-0", "event 3"), ("7-0", "event 7")];
     assert_eq!(entries(&mut f).await, expected.map(|(id, text)| (id.to_owned(), text.to_owned())));
 }
@@ -48,9 +48,9 @@ async fn each_event_has_its_position_as_its_id() {
 async fn a_batch_that_does_not_follow_publishes_nothing() {
     let mut f = fixture().await;
     let lines = f.model.line_events(f.log_id);
-    lines.publish(0, 5, &events([1, 5]), KEPT).await.unwrap();
+    lines.publish(0, (5, 77), &events([1, 5]), KEPT).await.unwrap();
     for from in [0, 4, 6] {
-        assert_eq!(lines.publish(from, 9, &events([6, 8]), KEPT).await.unwrap(), Published::Moved(5));
+        assert_eq!(lines.publish(from, (9, 77), &events([6, 8]), KEPT).await.unwrap(), Published::Moved);
     }
     assert_eq!(ids(&mut f).await, ["1-0", "5-0"]);
 }
@@ -59,10 +59,10 @@ async fn a_batch_that_does_not_follow_publishes_nothing() {
 async fn what_the_stream_holds_is_not_doubled_when_its_checkpoint_is_lost() {
     let mut f = fixture().await;
     let lines = f.model.line_events(f.log_id);
-    lines.publish(0, 12, &events([2, 9, 12]), KEPT).await.unwrap();
+    lines.publish(0, (12, 77), &events([2, 9, 12]), KEPT).await.unwrap();
     let checkpoint = format!("tally:{log}:{{tally:{log}:line_events}}:checkpoint", log = f.log);
     cmd("DEL").arg(checkpoint).exec_async(&mut f.raw).await.unwrap();
-    assert_eq!(lines.publish(0, 13, &events([2, 9, 12, 13]), KEPT).await.unwrap(), Published::Done);
+    assert_eq!(lines.publish(0, (13, 77), &events([2, 9, 12, 13]), KEPT).await.unwrap(), Published::Done);
     assert_eq!(ids(&mut f).await, ["2-0", "9-0", "12-0", "13-0"]);
 }
 
@@ -71,19 +71,19 @@ async fn positions_that_a_double_confuses_are_told_apart() {
     let mut f = fixture().await;
     let lines = f.model.line_events(f.log_id);
     let large = 1 << 53;
-    lines.publish(0, large, &events([large]), KEPT).await.unwrap();
-    lines.publish(large, large + 1, &events([large + 1]), KEPT).await.unwrap();
-    assert_eq!(lines.publish(large, large + 2, &[], KEPT).await.unwrap(), Published::Moved(large + 1));
+    lines.publish(0, (large, 77), &events([large]), KEPT).await.unwrap();
+    lines.publish(large, (large + 1, 77), &events([large + 1]), KEPT).await.unwrap();
+    assert_eq!(lines.publish(large, (large + 2, 77), &[], KEPT).await.unwrap(), Published::Moved);
     assert_eq!(ids(&mut f).await, [format!("{large}-0"), format!("{}-0", large + 1)]);
 }
 
 #[tokio::test]
 async fn another_logs_projector_publishes_nothing() {
     let mut f = fixture().await;
-    f.model.line_events(f.log_id).publish(0, 1, &events([1]), KEPT).await.unwrap();
+    f.model.line_events(f.log_id).publish(0, (1, 77), &events([1]), KEPT).await.unwrap();
     let foreign = f.model.line_events(Uuid::new_v4());
-    assert_eq!(foreign.read_position().await, Err(Error::ForeignLog));
-    assert_eq!(foreign.publish(1, 2, &events([2]), KEPT).await, Err(Error::ForeignLog));
+    assert_eq!(foreign.read_checkpoint().await, Err(Error::ForeignLog));
+    assert_eq!(foreign.publish(1, (2, 77), &events([2]), KEPT).await, Err(Error::ForeignLog));
     assert_eq!(ids(&mut f).await, ["1-0"]);
 }
 
@@ -93,7 +93,7 @@ async fn the_oldest_are_trimmed() {
     let lines = f.model.line_events(f.log_id);
     for batch in 0..20 {
         let (from, to) = (batch * 100, (batch + 1) * 100);
-        lines.publish(from, to, &events(from + 1..=to), 500).await.unwrap();
+        lines.publish(from, (to, 77), &events(from + 1..=to), 500).await.unwrap();
     }
     let ids = ids(&mut f).await;
     // Redis trims whole nodes of its tree, of a hundred entries.
@@ -106,7 +106,7 @@ async fn what_is_published_is_told_on_the_channel() {
     let f = fixture().await;
     let mut pubsub = Client::open(f.url.as_str()).unwrap().get_async_pubsub().await.unwrap();
     pubsub.subscribe(format!("tally:{}:line_allocated", f.log)).await.unwrap();
-    f.model.line_events(f.log_id).publish(0, 4, &events([2, 3]), KEPT).await.unwrap();
+    f.model.line_events(f.log_id).publish(0, (4, 77), &events([2, 3]), KEPT).await.unwrap();
     let mut heard = pubsub.on_message();
     for expected in ["event 2", "event 3"] {
         let message = tokio::time::timeout(DEADLINE, heard.next()).await.unwrap().unwrap();
@@ -119,7 +119,7 @@ async fn a_key_of_another_type_is_found_before_anything_is_written() {
     let mut f = fixture().await;
     cmd("SET").arg(format!("tally:{}:line_events", f.log)).arg("x").exec_async(&mut f.raw).await.unwrap();
     let before = f.everything().await;
-    let published = f.model.line_events(f.log_id).publish(0, 1, &events([1]), KEPT).await;
+    let published = f.model.line_events(f.log_id).publish(0, (1, 77), &events([1]), KEPT).await;
     assert!(matches!(published, Err(Error::Corrupt(_))), "{published:?}");
     assert_eq!(f.everything().await, before);
 }
