@@ -63,6 +63,8 @@ pub(super) struct Actor {
     snapshots: Snapshots,
     /// Waiting for streams to be loaded.
     parked: Parked,
+    /// To be considered, as soon as there is room for what comes of it.
+    backlog: VecDeque<Ticket>,
     /// Decided on top of what is in flight.
     forming: Vec<Decided>,
     /// To be decided with the head held.
@@ -94,6 +96,7 @@ impl Actor {
             recent: RecentCommands::new(limits.recent_commands_max),
             loads: Loads::default(),
             parked: Parked::default(),
+            backlog: VecDeque::new(),
             forming: Vec::new(),
             queue: VecDeque::new(),
             holding: Holding::default(),
@@ -117,17 +120,16 @@ impl Actor {
                 biased;
                 landed = wait_for(&mut self.flight) => self.landed(landed),
                 brought = self.loads.next() => self.brought(brought),
-                count = arrivals.recv_many(&mut received, RECEIVE_MAX), if open && self.has_room() => {
+                count = arrivals.recv_many(&mut received, RECEIVE_MAX), if open && self.backlog.is_empty() => {
                     open = count > 0;
-                    for ticket in received.drain(..) {
-                        if let Some(ticket) = self.recent.admit(ticket) {
-                            self.consider(ticket);
-                        }
-                    }
+                    self.backlog.extend(received.drain(..).filter_map(|ticket| self.recent.admit(ticket)));
                 }
             }
+            self.work_off();
             self.loads.start(&self.store, self.catch_ups);
             self.dispatch();
+            // What is on its way leaves room for the next.
+            self.work_off();
         }
     }
 
@@ -154,12 +156,30 @@ impl Actor {
     }
 
     fn has_work(&self) -> bool {
-        self.flight.is_some() || !self.forming.is_empty() || !self.parked.is_empty() || !self.queue.is_empty()
+        self.flight.is_some()
+            || !self.backlog.is_empty()
+            || !self.forming.is_empty()
+            || !self.parked.is_empty()
+            || !self.queue.is_empty()
     }
 
     fn has_room(&self) -> bool {
         let events: usize = self.forming.iter().map(event_count).sum();
         self.forming.len() < self.limits.batch_commands_max && events < self.limits.batch_events_max
+    }
+
+    /// Considers what waits for that, as long as there is room: one command alone may make many events.
+    fn work_off(&mut self) {
+        while self.has_room()
+            && let Some(ticket) = self.backlog.pop_front()
+        {
+            self.consider(ticket);
+        }
+    }
+
+    /// Has these commands considered again, before those that came after them.
+    fn reconsider(&mut self, tickets: impl IntoIterator<Item = Ticket, IntoIter: DoubleEndedIterator>) {
+        tickets.into_iter().rev().for_each(|ticket| self.backlog.push_front(ticket));
     }
 
     /// Decides a command, or has it wait for its streams, or for the head.
@@ -228,15 +248,15 @@ impl Actor {
         }
     }
 
-    /// How many of the forming commands go together: as many as the limits allow, and at least one.
+    /// How many of the forming commands go together: as many as the limits allow, and at least one. One that is above them goes by itself, so that
+    /// what becomes of it becomes of no other.
     fn batch_length(&self) -> usize {
         let mut events = 0;
         let within = self.forming.iter().take(self.limits.batch_commands_max).take_while(|decided| {
-            let fits = events < self.limits.batch_events_max;
             events += event_count(decided);
-            fits
+            events <= self.limits.batch_events_max
         });
-        within.count()
+        within.count().max(1)
     }
 
     fn landed(&mut self, landed: Result<Flight, JoinError>) {
@@ -352,15 +372,17 @@ impl Actor {
 
     /// As `look_again`, but those that need one of these streams fail.
     fn look_again_but(&mut self, failed: &HashSet<StreamId>, failure: &Failure) {
+        let mut again = Vec::new();
         for ticket in self.parked.take() {
             let needs_failed = !failed.is_empty()
                 && needed_streams(&ticket.submission.command, &self.cache).iter().any(|id| failed.contains(id));
             if needs_failed {
                 self.recent.finish(ticket, Err(failure.clone()));
             } else {
-                self.consider(ticket);
+                again.push(ticket);
             }
         }
+        self.reconsider(again);
     }
 }
 

@@ -56,7 +56,11 @@ pub(super) fn decide(cache: &mut StateCache, ticket: Ticket, needed: Vec<StreamI
 
     let verdict = match decision {
         None => Verdict::Refused(Failure::NotYours),
-        Some(Err(rejection)) => Verdict::Refused(Failure::Rejected(rejection)),
+        // Who says which version he has seen is told of another one first: it may be what made the command impossible.
+        Some(Err(rejection)) => match version_mismatch(cache, &ticket) {
+            Some(mismatch) => Verdict::Refused(mismatch),
+            None => Verdict::Refused(Failure::Rejected(rejection)),
+        },
         Some(Ok(decision)) => {
             let actual = cache.version(&decision.stream);
             match ticket.submission.expected_version {
@@ -83,6 +87,15 @@ pub(super) fn decide(cache: &mut StateCache, ticket: Ticket, needed: Vec<StreamI
         }
     };
     Decided { ticket, verdict, basis }
+}
+
+/// What a refused command says of its stream's version that is not so; of a stream that is not there the refusal says enough.
+fn version_mismatch(cache: &StateCache, ticket: &Ticket) -> Option<Failure> {
+    let expected = ticket.submission.expected_version?;
+    let stream = tally_domain::named_stream(&ticket.submission.command, cache)?;
+    let actual = cache.version(&stream);
+    let is_another = actual != 0 && actual != expected;
+    is_another.then(|| Failure::VersionMismatch { stream_id: stream.to_string(), expected, actual })
 }
 
 /// Whether a command is about orders of this customer alone. An order that isn't there is nobody's: what follows says that it isn't.

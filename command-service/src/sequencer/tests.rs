@@ -1,5 +1,6 @@
 //! The sequencer on a real log, with commands handed in in a known order.
 
+mod batches;
 mod cancellation;
 mod order;
 mod snapshots;

@@ -201,6 +201,21 @@ pub fn needed_streams(command: &Command, states: &impl States) -> Vec<StreamId> 
     }
 }
 
+/// The stream whose version a command's receipt names, if it can be told: that of a batch is its product's. All that the command needs must be loaded.
+pub fn named_stream(command: &Command, states: &impl States) -> Option<StreamId> {
+    match command {
+        Command::CreateBatch { sku, .. } | Command::Allocate { sku, .. } | Command::Deallocate { sku, .. } => {
+            Some(StreamId::Product(sku.clone()))
+        }
+        Command::ReceiveBatch { batch_ref } | Command::ChangeBatchQuantity { batch_ref, .. } => {
+            batch(states, batch_ref).sku().map(|sku| StreamId::Product(sku.to_owned()))
+        }
+        Command::CreateOrder { order_id, .. }
+        | Command::CancelOrder { order_id, .. }
+        | Command::ShipOrder { order_id } => Some(StreamId::Order(order_id.clone())),
+    }
+}
+
 fn sku_of<'a>(states: &'a impl States, batch_ref: &str) -> Result<&'a str, Rejection> {
     batch(states, batch_ref).sku().ok_or_else(|| Rejection::BatchNotFound { batch_ref: batch_ref.to_owned() })
 }

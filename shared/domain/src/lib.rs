@@ -21,7 +21,9 @@ pub mod product;
 pub use address::PostalAddress;
 pub use command::{Command, is_own_order_id};
 pub use date::{Date, ParseDateError};
-pub use decide::{BATCHES_PER_SKU_MAX, Decision, EVENTS_PER_COMMAND_MAX, decide, missing_streams, needed_streams};
+pub use decide::{
+    BATCHES_PER_SKU_MAX, Decision, EVENTS_PER_COMMAND_MAX, decide, missing_streams, named_stream, needed_streams,
+};
 pub use event::{Event, StoredEventError};
 pub use money::Money;
 pub use order::Item;

@@ -19,6 +19,7 @@ impl Actor {
             METRICS.position.set(i64::try_from(appended.last_position).unwrap_or(i64::MAX));
         }
         let mut position = checked.appended.map_or(0, |appended| appended.first_position.saturating_sub(1));
+        let mut again = Vec::new();
         for Decided { ticket, verdict, basis } in decided {
             if let Some(known) = checked.known.remove(&ticket.submission.command_id) {
                 let outcome = replay::outcome(self.log_id, &ticket, known);
@@ -47,7 +48,7 @@ impl Actor {
                     for id in &checked.stale {
                         self.cache.distrust(id);
                     }
-                    self.consider(ticket);
+                    again.push(ticket);
                 }
                 Verdict::Refused(failure) => self.recent.finish(ticket, Err(failure)),
                 Verdict::Unchanged { stream: _, version: _, standing } if ticket.submission.validate_only => {
@@ -68,6 +69,7 @@ impl Actor {
                 }
             }
         }
+        self.reconsider(again);
     }
 
     fn receipt(&self, stream: &StreamId, version: u64, position: u64) -> Receipt {

@@ -7,7 +7,7 @@ use tally_event_store::{ExclusiveAppend, LoadedEvent, append};
 
 use super::{Actor, Flight, HOLDS_AFTER_OTHERS, event_count};
 use crate::metrics::METRICS;
-use crate::sequencer::decide::{Decided, Verdict, decide};
+use crate::sequencer::decide::{Decided, Verdict, decide, presumed_new, undo};
 use crate::sequencer::hold::{self, Held, Holding, LoadedHeld, News, ROUNDS_MAX};
 use crate::sequencer::settle::Settled;
 use crate::sequencer::{Failure, replay};
@@ -77,8 +77,11 @@ impl Actor {
                 self.recent.finish(ticket, outcome);
                 continue;
             }
+            // Where it is not new after all, the append finds out, and it is looked up the next time.
+            let new = presumed_new(&ticket.submission.command);
+            let new = new.filter(|id| !self.looked_up && !self.cache.contains(id));
             let needed = needed_streams(&ticket.submission.command, &self.cache);
-            let lacks_streams = needed.iter().any(|id| self.cache.get(id).is_none());
+            let lacks_streams = needed.iter().any(|id| self.cache.get(id).is_none() && new.as_ref() != Some(id));
             if lacks_streams || events >= self.limits.batch_events_max {
                 self.holding.rest.push_front(ticket);
                 if lacks_streams && self.holding.rounds < ROUNDS_MAX {
@@ -86,8 +89,23 @@ impl Actor {
                 }
                 break;
             }
+            if let Some(id) = &new {
+                self.cache.presume_empty(id);
+            }
             let mut decided = decide(&mut self.cache, ticket, needed);
-            events += event_count(&decided);
+            let count = event_count(&decided);
+            if let (Some(id), 0) = (&new, count) {
+                // No append will find out.
+                self.cache.distrust(id);
+                self.holding.rest.push_front(decided.ticket);
+                continue;
+            }
+            if events > 0 && events + count > self.limits.batch_events_max {
+                // One that is above the limit goes by itself.
+                self.holding.rest.push_front(undo(&mut self.cache, decided));
+                break;
+            }
+            events += count;
             self.remember(&mut decided);
             self.holding.decided.push(decided);
         }
@@ -191,9 +209,8 @@ impl Actor {
             }
         }
         if self.holds_left == 0 {
-            for ticket in std::mem::take(&mut self.queue) {
-                self.consider(ticket);
-            }
+            let queue = std::mem::take(&mut self.queue);
+            self.reconsider(queue);
         }
     }
 }

@@ -98,8 +98,12 @@ async fn an_order_that_another_process_created_is_seen_after_a_lost_race_too() {
     // The first loses a race against the other process, and both are decided again.
     let races = hand_in(&sequencer, submission(allocate("o-1", "LAMP", 1)));
     let refused = hand_in(&sequencer, submission(create_order_as(&order_id, &["UNKNOWN"])));
+    let taken = hand_in(&sequencer, submission(create_order_as(&order_id, &["LAMP"])));
+    let neighbour = hand_in(&sequencer, submission(create_order(&["LAMP"])));
     assert_eq!(lines(&races.await.expect("an answer")), ["Allocated"]);
     let exists = |answer| matches!(answer, Err(Failure::Rejected(Rejection::OrderExists { .. })));
     assert!(exists(refused.await));
+    assert!(exists(taken.await));
+    assert_eq!(lines(&neighbour.await.expect("an order")), ["Allocated"]);
     assert!(exists(sequencer.submit(submission(create_order_as(&order_id, &["LAMP"]))).await));
 }
