@@ -1,6 +1,8 @@
 //! Story 9: a command sent again, at once or much later, has one effect and one answer.
 
-use system_tests::client::{Answer, Date, NewOrder, Outcome, ReadAfter, RustClient, TallyClient};
+use std::collections::BTreeSet;
+
+use system_tests::client::{Answer, Date, Line, NewOrder, Outcome, ReadAfter, RustClient, TallyClient};
 use system_tests::{Log, Tally, views_equal_fold};
 use tonic::Code;
 use uuid::Uuid;
@@ -213,6 +215,48 @@ async fn story_9_validate_only_answers_and_does_nothing() {
 
     // The id is still free, also for other content.
     assert_eq!(client.command_id(id).allocate("o1", "LAMP", 8).await.unwrap().line.unwrap().batch_ref, "b1");
+}
+
+#[tokio::test]
+async fn story_9_validate_only_says_of_each_command_what_then_happens() {
+    let tally = Tally::start().await;
+    let client = tally.client();
+    tally.stocked("b1", "LAMP", 10).await;
+    tally.stocked("b2", "LAMP", 3).await;
+    let of = |lines| NewOrder::of("c-1", lines);
+    let [shipped, cancelled] = [
+        client.create_order(&of(&[("LAMP", 1)])).await.unwrap().order_id,
+        client.create_order(&of(&[("LAMP", 1)])).await.unwrap().order_id,
+    ];
+    client.allocate("o1", "LAMP", 2).await.unwrap();
+    client.allocate("o2", "LAMP", 6).await.unwrap();
+    let trial = client.validate_only();
+    macro_rules! same {
+        ($($call:tt)+) => {{
+            let said = trial.$($call)+.await.unwrap();
+            assert_eq!(said.receipt, None);
+            let mut done = client.$($call)+.await.unwrap();
+            assert!(done.receipt.take().is_some());
+            assert_eq!(said, done);
+            done
+        }};
+    }
+    // Ten pieces are taken of b1. With one left, what fits moves to b2, and the rest falls back.
+    let moved = same!(change_batch_quantity("b1", 1));
+    let statuses: BTreeSet<&str> = moved.lines.iter().map(|line| line.status.as_str()).collect();
+    assert_eq!(statuses, ["LINE_STATUS_ALLOCATED", "LINE_STATUS_BACKORDERED"].into(), "{moved:?}");
+    same!(allocate("o3", "LAMP", 1));
+    same!(deallocate("o3", "LAMP"));
+    same!(cancel_order(&cancelled, "no"));
+    same!(change_batch_quantity("b1", 20));
+    same!(ship_order(&shipped));
+    same!(create_batch("b3", "LAMP", 8, Some(Date { year: 2030, month: 1, day: 1 })));
+    same!(receive_batch("b3"));
+    let wanted = of(&[("LAMP", 9)]);
+    let (said, done) = (trial.create_order(&wanted).await.unwrap(), client.create_order(&wanted).await.unwrap());
+    let without_order =
+        |lines: &[Line]| lines.iter().map(|line| Line { order_id: String::new(), ..line.clone() }).collect::<Vec<_>>();
+    assert_eq!(without_order(&said.lines), without_order(&done.lines));
 }
 
 #[tokio::test]

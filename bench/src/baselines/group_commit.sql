@@ -1,6 +1,6 @@
 CREATE TABLE IF NOT EXISTS head (singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton), position bigint NOT NULL DEFAULT 0);
 INSERT INTO head DEFAULT VALUES ON CONFLICT DO NOTHING;
--- The columns and indexes of pgbench's table, but for payloads as text, which cost less.
+-- The columns and indexes of pgbench's table.
 CREATE TABLE IF NOT EXISTS recorded (
     position bigint PRIMARY KEY,
     stream_id text COLLATE "C" NOT NULL,

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::types::Json;
 use sqlx::{ConnectOptions, Row};
 use tally_api::allocation::v1::allocation_command_service_server::AllocationCommandService;
 use tally_api::allocation::v1::{
@@ -37,8 +36,8 @@ const ALLOCATE: &str = "WITH taken AS (
         RETURNING batch_ref, version
     )
     INSERT INTO recorded (stream_id, version, command_id, event_type, payload, metadata)
-    SELECT 'batch-' || batch_ref, version, $1, 'Allocated', $4 || jsonb_build_object('batch_ref', batch_ref), '{}' FROM taken
-    RETURNING position, version, stream_id, payload ->> 'batch_ref'";
+    SELECT 'batch-' || batch_ref, version, $1, 'Allocated', left($4, -1) || ',\"batch_ref\":' || to_json(batch_ref) || '}', '{}' FROM taken
+    RETURNING position, version, stream_id, substr(stream_id, length('batch-') + 1)";
 
 #[derive(Debug)]
 pub(super) struct OneCommit {
@@ -64,7 +63,7 @@ impl OneCommit {
             Uuid::parse_str(&request.command_id).map_err(|_| Status::invalid_argument("command_id is no UUID"))?;
         let payload = json!({"order_id": request.order_id, "sku": request.sku, "quantity": request.quantity});
         let statement = sqlx::query(ALLOCATE).bind(command_id).bind(&request.sku).bind(i64::from(request.quantity));
-        let row = statement.bind(Json(payload)).fetch_optional(&self.pool).await.map_err(status)?;
+        let row = statement.bind(payload.to_string()).fetch_optional(&self.pool).await.map_err(status)?;
         let row = row.ok_or_else(|| Status::failed_precondition("out of stock"))?;
         let receipt =
             Receipt { token: String::new(), stream_id: row.get(2), stream_version: row.get(1), position: row.get(0) };

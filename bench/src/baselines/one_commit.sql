@@ -18,7 +18,7 @@ CREATE TABLE recorded (
     command_id uuid NOT NULL UNIQUE,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     event_type text COLLATE "C" NOT NULL,
-    payload jsonb NOT NULL,
-    metadata jsonb NOT NULL,
+    payload text NOT NULL,
+    metadata text NOT NULL,
     UNIQUE (stream_id, version)
 );

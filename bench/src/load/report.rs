@@ -19,7 +19,7 @@ pub(crate) struct LoadReport {
     pub(crate) measured: u64,
     /// How long it counted.
     pub(crate) measured_seconds: f64,
-    /// Latencies while it counted.
+    /// Latencies of what was due while it counted.
     pub(crate) latency_us: Percentiles,
     /// Commands that were refused for too much load while it counted, where that is taken for an answer.
     #[serde(default)]
@@ -93,28 +93,29 @@ impl Seen {
     }
 }
 
-/// Sums up what all senders saw; what came after `warm_up` and within `measure` of it counts.
+/// Sums up what all senders saw. What came after `warm_up` and within `measure` of it counts as done; of what was due then, how long it took counts,
+/// however late it came.
 pub(super) fn sum_up(seen: &[Seen], warm_up: Duration, measure: Duration) -> Result<LoadReport> {
     let mut histogram = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
     let mut refusals = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
     let mut reads = Histogram::<u64>::new(SIGNIFICANT_DIGITS)?;
     let mut report = LoadReport { measured_seconds: measure.as_secs_f64(), ..LoadReport::default() };
     for answer in seen.iter().flat_map(|seen| &seen.answers) {
-        let counts = (warm_up..warm_up + measure).contains(&answer.came_at);
+        let counting = warm_up..warm_up + measure;
+        let counts = counting.contains(&answer.came_at);
+        let was_due = counting.contains(&answer.came_at.saturating_sub(answer.latency));
         let latency = u64::try_from(answer.latency.as_nanos())?;
         if answer.refused {
             report.refused += u64::from(counts);
             refusals.record(latency)?;
         } else {
             report.acknowledged += 1;
-            if counts {
-                report.measured += 1;
-                if !answer.unmeasured {
-                    histogram.record(latency)?;
-                }
-                if let Some(read) = answer.read {
-                    reads.record(u64::try_from(read.as_nanos())?)?;
-                }
+            report.measured += u64::from(counts);
+            if was_due && !answer.unmeasured {
+                histogram.record(latency)?;
+            }
+            if let Some(read) = answer.read.filter(|_| was_due) {
+                reads.record(u64::try_from(read.as_nanos())?)?;
             }
         }
     }
@@ -157,6 +158,14 @@ mod tests {
         assert_eq!((report.acknowledged, report.measured), (3, 1));
         assert!((report.latency_us.max - 1_000.0).abs() < 2.0, "{report:?}");
         assert_eq!(report.per_second(), 10.0);
+    }
+
+    #[test]
+    fn what_was_due_while_it_counted_and_came_late_is_slow_and_not_left_out() {
+        let seen = Seen { answers: vec![answer(150, 1_000), answer(900, 750_000)], errors: vec![] };
+        let report = sum_up(&[seen], Duration::from_millis(100), Duration::from_millis(100)).unwrap();
+        assert_eq!((report.acknowledged, report.measured), (2, 1));
+        assert!(report.latency_us.max > 749_000.0, "{report:?}");
     }
 
     #[test]

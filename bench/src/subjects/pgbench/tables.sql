@@ -1,4 +1,5 @@
--- The columns and indexes of an event table as most teams have it: a serial position, a unique version in each stream, a unique command.
+-- The columns and indexes of an event table as most teams have it: a serial position, a unique version in each stream, a unique command. Payloads
+-- are text and ids of commands grow, as Tally's are: both cost less.
 CREATE TABLE recorded (
     position bigserial PRIMARY KEY,
     stream_id text COLLATE "C" NOT NULL,
@@ -7,8 +8,8 @@ CREATE TABLE recorded (
     command_id uuid UNIQUE,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     event_type text COLLATE "C" NOT NULL,
-    payload jsonb NOT NULL,
-    metadata jsonb NOT NULL,
+    payload text NOT NULL,
+    metadata text NOT NULL,
     UNIQUE (stream_id, version)
 );
 
