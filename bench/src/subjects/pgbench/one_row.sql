@@ -3,5 +3,5 @@
 BEGIN;
 SELECT quantity - allocated FROM batches WHERE batch_ref = 'batch-hot' FOR UPDATE;
 UPDATE batches SET allocated = allocated + 1 WHERE batch_ref = 'batch-hot';
-INSERT INTO recorded (stream_id, version, command_id, event_type, payload, metadata) VALUES ('product-SKU-HOT', :version, lpad(to_hex(:version), 32, '0')::uuid, 'Allocated', :payload, :metadata);
+INSERT INTO recorded (stream_id, version, command_id, event_type, payload, metadata) VALUES ('product-SKU-HOT', :version, lpad(to_hex(:version::bigint), 32, '0')::uuid, 'Allocated', :payload, :metadata);
 COMMIT;
