@@ -1,5 +1,6 @@
 //! The stores in memory: a log, and a read model that does in one step what each script does.
 
+mod keys;
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ use tonic::async_trait;
 use crate::Recorded;
 use crate::projections::testing::external;
 use crate::stores::Views;
+use keys::went_back;
+pub(super) use keys::{BuildKeys, Redis, UnitKeys};
 
 pub(super) const NAME: &str = "model";
 pub(super) const SHARDS: u16 = 2;
@@ -36,29 +39,6 @@ pub(super) enum Fault {
     LossNotKept,
     /// Whoever is in the middle of a step to what was live goes on with it.
     SwitchLeavesStepsUnderWay,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct BuildKeys {
-    pub(super) state: Option<State>,
-    pub(super) views: BTreeMap<String, StoredView>,
-    pub(super) index: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct UnitKeys {
-    pub(super) live: Option<BuildId>,
-    pub(super) roles: BTreeMap<Role, BuildId>,
-    pub(super) builds: BTreeMap<BuildId, BuildKeys>,
-    pub(super) owner: Option<String>,
-}
-
-/// What a shard of Redis holds.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Redis {
-    pub(super) units: BTreeMap<u16, UnitKeys>,
-    pub(super) plan: Option<String>,
-    pub(super) members: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -198,11 +178,6 @@ impl Inner {
         }
         views
     }
-}
-
-/// Whether there is something that was lost when the batch was made.
-fn went_back(keys: &BuildKeys, batch: &Batch) -> bool {
-    batch.skipped.iter().any(|skipped| keys.views.contains_key(&skipped.name[1..]))
 }
 
 #[async_trait]
