@@ -146,8 +146,8 @@ pub(crate) async fn begin(
     loss: Option<&Loss>,
 ) -> Result<(Plan, bool), Failure> {
     let (text, loss) = (plan.to_text()?, loss.map(Loss::to_text));
-    let now = views.change_plan(projection, None, &text, loss.as_deref()).await?.unwrap_or_default();
-    Ok((Plan::parse(&now)?, now == text))
+    let (is_this, now) = views.change_plan(projection, None, &text, loss.as_deref()).await?;
+    Ok((Plan::parse(&now.unwrap_or_default())?, is_this))
 }
 
 /// Changes a plan; None where `change` finds nothing to change.
@@ -160,7 +160,7 @@ pub(crate) async fn change(
         let Some(from) = views.plan(projection).await? else { return Ok(None) };
         let Some(to) = change(Plan::parse(&from)?) else { return Ok(None) };
         let text = to.to_text()?;
-        if views.change_plan(projection, Some(&from), &text, None).await?.as_deref() == Some(text.as_str()) {
+        if views.change_plan(projection, Some(&from), &text, None).await?.0 {
             return Ok(Some(to));
         }
     }

@@ -103,7 +103,7 @@ pub(crate) trait Views: Send + Sync {
         from: Option<&str>,
         to: &str,
         loss: Option<&str>,
-    ) -> Result<Option<String>, Error>;
+    ) -> Result<(bool, Option<String>), Error>;
     async fn parked(&self, unit: Unit, build: BuildId) -> Result<BTreeMap<u64, String>, Error>;
     async fn tend(
         &self,
@@ -197,7 +197,7 @@ impl Views for Writer {
         from: Option<&str>,
         to: &str,
         loss: Option<&str>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(bool, Option<String>), Error> {
         self.change_plan(projection, from, to, loss).await
     }
 

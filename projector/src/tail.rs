@@ -244,13 +244,15 @@ impl Tail {
         if let Some(newest) = newest {
             return Ok((newest.position, newest.fingerprint));
         }
+        // Nothing is known of the log that these could be held against.
+        self.pages.clear();
         let head = self.store.head().await?;
         let last = match head.checked_sub(1) {
             Some(before) => self.log_after(before, 1).await?.first().map(|event| event.fingerprint),
             None => Some(0),
         };
-        self.ends(head);
         let last = last.ok_or_else(|| Failure::Passing("the log ends otherwise than a moment ago".to_owned()))?;
+        self.ends(head);
         Ok((head, last))
     }
 

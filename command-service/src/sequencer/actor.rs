@@ -126,10 +126,10 @@ impl Actor {
                 }
             }
             self.work_off();
-            self.loads.start(&self.store, self.catch_ups);
             self.dispatch();
             // What is on its way leaves room for the next.
             self.work_off();
+            self.loads.start(&self.store, self.catch_ups);
         }
     }
 

@@ -383,15 +383,16 @@ impl Views for World {
         from: Option<&str>,
         to: &str,
         loss: Option<&str>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(bool, Option<String>), Error> {
         let changed = self.at_redis(|inner| {
-            if inner.redis.plan.as_deref() == from {
+            let is_so = inner.redis.plan.as_deref() == from;
+            if is_so {
                 if let (Some(loss), false) = (loss, inner.may_lose) {
                     inner.violation = Some(format!("a false alarm: {loss}"));
                 }
                 inner.redis.plan = Some(to.to_owned());
             }
-            inner.redis.plan.clone()
+            (is_so, inner.redis.plan.clone())
         });
         Ok(changed.await)
     }

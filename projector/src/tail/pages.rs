@@ -58,6 +58,11 @@ impl Pages {
         lock(&self.pages).clear();
     }
 
+    /// A page that is not full is of a log that ended before: what comes there is still to come.
+    fn forget(&self, number: u64) {
+        lock(&self.pages).retain(|page| page.number != number);
+    }
+
     fn page(&self, number: u64) -> Arc<OnceCell<Events>> {
         let mut pages = lock(&self.pages);
         if let Some(page) = pages.iter().find(|page| page.number == number) {
@@ -101,6 +106,9 @@ impl Place {
             }
             let page = self.pages.page(number);
             let page = page.get_or_try_init(|| read(begins, PAGE_EVENTS as usize)).await?;
+            if (page.len() as u64) < PAGE_EVENTS {
+                self.pages.forget(number);
+            }
             let start = page.partition_point(|event| event.position <= next);
             let found = events.len();
             events.extend(page.iter().skip(start).take(left).cloned());
@@ -186,6 +194,17 @@ mod tests {
     fn places<const N: usize>(events_max: usize) -> [Place; N] {
         let pages = Arc::new(Pages::new(events_max));
         [(); N].map(|()| Place::new(&pages))
+    }
+
+    #[tokio::test]
+    async fn a_page_that_was_not_full_is_read_again() {
+        let ([one], mut log) = (places(4096), Log::new(1000));
+        // It is believed to go on further than it does.
+        let events = one.get(600, 1000, 2048, |after, count| log.read(after, count)).await.unwrap();
+        assert_eq!(events.last().map(|event| event.position), Some(1000));
+        log.end = 1100;
+        let events = one.get(1000, 1000, 2048, |after, count| log.read(after, count)).await.unwrap();
+        assert_eq!(events.first().map(|event| event.position), Some(1001));
     }
 
     #[tokio::test]

@@ -84,6 +84,8 @@ impl Work {
             ));
         }
         let head = self.stepper.log.head().await?;
+        // Further than that there is nothing to come to, whoever begins the build.
+        self.furthest = self.furthest.map(|(build, position)| (build, position.min(head)));
         if let Some(repair) = look.roles.get(&Role::Repair) {
             self.stepper.views.drop_role(self.unit(), Role::Repair, *repair).await?;
         }
@@ -127,8 +129,8 @@ impl Work {
                     .filter(|_| state.version == self.stepper.fold.version()));
                 }
                 Switched::Done => {
-                    self.reached(build, state.position);
                     if let Some(loss) = loss {
+                        self.reached(build, state.position);
                         self.tell(&loss);
                     }
                 }
@@ -137,9 +139,7 @@ impl Work {
         } else if let Some((build, state)) = of_plan(Role::Kept)
             && log_is_as_seen(&*self.stepper.log, &state).await?
         {
-            if views.switch(unit, (live.0, build), false, Back::Freely).await? == Switched::Done {
-                self.reached(build, state.position);
-            }
+            views.switch(unit, (live.0, build), false, Back::Freely).await?;
         } else if views.look(unit).await? == *look {
             // There is none, and was none when the plan was read.
             self.make_anew(look, plan, None).await?;

@@ -19,14 +19,15 @@ impl Writer {
         self.connection.repeatable(cmd("GET").arg(self.keys().plan(projection))).await
     }
 
-    /// Changes the plan if it still is `from`, and keeps a loss that this makes good, of the first shard; returns what it is now.
+    /// Changes the plan if it still is `from`, and keeps a loss that this makes good, of the first shard; returns whether it did, and
+    /// what it is now.
     pub async fn change_plan(
         &self,
         projection: &'static str,
         from: Option<&str>,
         to: &str,
         loss: Option<&str>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<(bool, Option<String>), Error> {
         let mut script = CHANGE.prepare_invoke();
         script.key(self.keys().plan(projection)).key(self.keys().losses(Unit { projection, shard: 0 }));
         script.arg(from.unwrap_or_default()).arg(to).arg(loss.unwrap_or_default()).arg(LOSSES_MAX);

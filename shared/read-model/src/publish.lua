@@ -50,5 +50,5 @@ for i = FIRST_EVENT, #ARGV, 2 do
     redis.pcall('PUBLISH', ARGV[5], text)
   end
 end
-redis.call('HSET', CHECKPOINT, 'log_id', ARGV[1], 'position', ARGV[3], 'last_event', ARGV[6])
+redis.call('HSET', CHECKPOINT, 'log_id', ARGV[1], 'position', ARGV[3], 'last_event', ARGV[3] .. ':' .. ARGV[6])
 return 'done'

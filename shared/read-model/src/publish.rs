@@ -62,7 +62,13 @@ impl LineEvents {
             return Err(Error::ForeignLog);
         }
         let number = |digits: String| digits.parse().map_err(|_| Error::Corrupt("a number that is none"));
-        Ok((position.map_or(Ok(0), number)?, last_event.map(number).transpose()?))
+        // An earlier version of the program, which writes none, may have gone on from there.
+        let of_it = |it: String| {
+            let (at, event) = it.split_once(':')?;
+            (Some(at) == position.as_deref()).then(|| event.to_owned())
+        };
+        let last_event = last_event.and_then(of_it).map(number).transpose()?;
+        Ok((position.map_or(Ok(0), number)?, last_event))
     }
 
     /// Publishes those of the events after `from` up to `to` that are for others, if everything up to `from` is published. About

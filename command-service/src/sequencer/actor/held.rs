@@ -100,7 +100,7 @@ impl Actor {
                 self.holding.rest.push_front(decided.ticket);
                 continue;
             }
-            if events > 0 && events + count > self.limits.batch_events_max {
+            if !self.holding.decided.is_empty() && events + count > self.limits.batch_events_max {
                 // One that is above the limit goes by itself.
                 self.holding.rest.push_front(undo(&mut self.cache, decided));
                 break;

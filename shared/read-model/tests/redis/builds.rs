@@ -204,9 +204,10 @@ async fn views_that_are_not_all_there_are_not_read() {
 async fn a_plan_is_changed_by_whoever_knows_it() {
     let f = fixture().await;
     assert_eq!(f.writer.plan("p").await.unwrap(), None);
-    assert_eq!(f.writer.change_plan("p", None, "one", None).await.unwrap().as_deref(), Some("one"));
-    assert_eq!(f.writer.change_plan("p", None, "two", None).await.unwrap().as_deref(), Some("one"));
-    assert_eq!(f.writer.change_plan("p", Some("one"), "two", None).await.unwrap().as_deref(), Some("two"));
+    let change = async |from, to| f.writer.change_plan("p", from, to, None).await.unwrap();
+    assert_eq!(change(None, "one").await, (true, Some("one".to_owned())));
+    assert_eq!(change(None, "two").await, (false, Some("one".to_owned())));
+    assert_eq!(change(Some("one"), "two").await, (true, Some("two".to_owned())));
     assert_eq!(f.writer.plan("p").await.unwrap().as_deref(), Some("two"));
 }
 

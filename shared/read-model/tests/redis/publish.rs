@@ -45,6 +45,17 @@ async fn each_event_has_its_position_as_its_id() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_version_published_last_is_not_taken_for_what_was_written_down_before() {
+    let mut f = fixture().await;
+    let lines = f.model.line_events(f.log_id);
+    lines.publish(0, (4, 77), &events([2]), KEPT).await.unwrap();
+    let checkpoint = format!("tally:{log}:{{tally:{log}:line_events}}:checkpoint", log = f.log);
+    let set = cmd("HSET").arg(checkpoint).arg("position").arg(5).to_owned();
+    assert_eq!(set.query_async::<u64>(&mut f.raw).await.unwrap(), 0, "it was there");
+    assert_eq!(lines.read_checkpoint().await.unwrap(), (5, None));
+}
+
+#[tokio::test]
 async fn a_batch_that_does_not_follow_publishes_nothing() {
     let mut f = fixture().await;
     let lines = f.model.line_events(f.log_id);
