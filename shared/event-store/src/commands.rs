@@ -82,7 +82,7 @@ fn command(row: &PgRow) -> Result<StoredCommand, sqlx::Error> {
     Ok(StoredCommand { command_id: row.try_get(0)?, content_hash: row.try_get(1)?, outcome })
 }
 
-/// Forgets the oldest commands that are older than the window: those of at most so many positions, and as many that have none. Gives how many it went
+/// Forgets the oldest commands that are older than the window, those of at most so many positions. Gives how many positions it went
 /// through; 0: there is nothing left to forget, or somebody else is at it.
 pub(crate) async fn prune(
     connection: &mut PgConnection,

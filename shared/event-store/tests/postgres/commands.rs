@@ -138,24 +138,6 @@ async fn commands_older_than_the_window_are_forgotten_bit_by_bit() -> Result<()>
     Ok(())
 }
 
-/// Nothing but commands that changed nothing: no position gets old.
-#[tokio::test]
-async fn commands_without_events_are_forgotten_until_none_is_left() -> Result<()> {
-    let log = Log::fresh().await?;
-    log.given(&[("order-1", 1)]).await?;
-    let idle: [_; 25] = std::array::from_fn(|_| unchanged("order-1", 1));
-    let ids: Vec<Uuid> = idle.iter().map(|command| command.command_id).collect();
-    log.append.append(batch(idle)).await?;
-    let age = "UPDATE commands SET recorded_at = recorded_at - interval '1 day' WHERE event_count = 0";
-    log.owner().await?.execute(age).await?;
-    let hour = Duration::from_secs(3600);
-    for forgotten in [10, 10, 5, 0] {
-        assert_eq!(log.append.prune_commands(hour, 10).await?, forgotten);
-    }
-    assert_eq!(log.append.find_commands(&ids).await?, []);
-    Ok(())
-}
-
 /// Another replica that prunes, or one that does nothing in the middle of it, holds up neither appends nor the pruning of others.
 #[tokio::test]
 async fn pruning_never_waits_and_no_append_waits_for_it() -> Result<()> {
