@@ -85,6 +85,7 @@ mod tests {
                 "P11c",
                 "P11d",
                 "P11e",
+                "P11f",
                 "P12",
                 "P12-limit",
                 "P13",

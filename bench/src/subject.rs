@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::subjects::{
-    Load, baseline, cqrs_es, limits, overload, past, pgbench, projecting, reads, start, tally, telemetry, visibility,
+    Load, baseline, cqrs_es, far, limits, overload, past, pgbench, projecting, reads, start, tally, telemetry,
+    visibility,
 };
 
 /// Something that can be measured.
@@ -23,6 +24,10 @@ pub(crate) enum Subject {
     TallyHalfLoad,
     /// Allocate over many SKUs, through two replicas.
     TallyTwoReplicas,
+    /// Allocate over many SKUs, with Postgres at a distance.
+    TallyFar,
+    /// The same through two replicas.
+    TallyTwoReplicasFar,
     /// Allocate on one SKU, through two replicas.
     TallyTwoReplicasOneSku,
     /// Allocate over many SKUs, in a log of millions of events.
@@ -106,6 +111,8 @@ impl Subject {
             Subject::TallyIdle => tally::on_empty_log(stage, 1, allocate().idle()).await,
             Subject::TallyHalfLoad => tally::on_empty_log(stage, 1, allocate().at_rate(stage.half_load()?)).await,
             Subject::TallyTwoReplicas => tally::on_empty_log(stage, 2, allocate()).await,
+            Subject::TallyFar => far::on_empty_log(stage, 1, allocate()).await,
+            Subject::TallyTwoReplicasFar => far::on_empty_log(stage, 2, allocate()).await,
             Subject::TallyTwoReplicasOneSku => tally::on_empty_log(stage, 2, allocate().on_one_sku()).await,
             Subject::TallyLongLog => tally::on_long_log(stage, allocate()).await,
             Subject::TallyLongLogRandomIds => tally::on_long_log(stage, allocate().with_random_ids()).await,

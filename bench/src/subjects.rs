@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod cqrs_es;
+pub(crate) mod far;
 mod flags;
 pub(crate) mod limits;
 pub(crate) mod overload;

@@ -21,6 +21,7 @@ mod cache;
 mod decide;
 mod fingerprint;
 mod fold;
+mod groups;
 mod hold;
 mod loads;
 mod parked;

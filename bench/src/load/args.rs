@@ -80,6 +80,8 @@ pub(crate) struct LoadArgs {
 pub(super) enum Command {
     /// A batch for each SKU, with more in it than any run can take
     CreateBatch,
+    /// What a line of each SKU would come to, by turns; nothing is stored
+    Ask,
     /// One line of an order kept elsewhere, on one SKU
     Allocate,
     /// An order of three lines

@@ -57,7 +57,7 @@ impl Caller {
     pub(super) async fn connect_all(args: &LoadArgs) -> Result<Vec<Caller>> {
         let method = match args.command {
             Command::CreateBatch => "tally.allocation.v1.AllocationCommandService/CreateBatch",
-            Command::Allocate | Command::Turnover | Command::AllocateAndRead => {
+            Command::Ask | Command::Allocate | Command::Turnover | Command::AllocateAndRead => {
                 "tally.allocation.v1.AllocationCommandService/Allocate"
             }
             Command::CreateOrder => "tally.orders.v1.OrderCommandService/CreateOrder",
@@ -100,6 +100,10 @@ impl Caller {
             Command::CreateBatch => {
                 let answer: CreateBatchResponse = self.connection.call(&self.commands.create_batch(number)).await?;
                 has_receipt(&answer.receipt)?;
+            }
+            Command::Ask => {
+                let answer: AllocateResponse = self.connection.call(&self.commands.ask(number)).await?;
+                all_allocated(answer.line.as_slice())?;
             }
             Command::Allocate => {
                 let answer: AllocateResponse = self.connection.call(&self.commands.allocate(number)).await?;

@@ -67,6 +67,11 @@ impl Commands {
         }
     }
 
+    /// Has the SKUs loaded.
+    pub(super) fn ask(&self, number: u64) -> AllocateRequest {
+        AllocateRequest { sku: self.sku(number), validate_only: true, ..self.allocate(number) }
+    }
+
     /// Takes back what an allocation allocated.
     pub(super) fn deallocate(&self, allocated: AllocateRequest) -> DeallocateRequest {
         let AllocateRequest { order_id, sku, .. } = allocated;

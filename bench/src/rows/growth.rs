@@ -64,6 +64,15 @@ pub(super) const ROWS: &[Row] = &[
         better: Lower,
     },
     Row {
+        id: "P11f",
+        metric: "Allocate through two replicas ÷ through one, each 1 ms from Postgres",
+        unit: UNIT,
+        ours: Reading(Subject::TallyTwoReplicasFar, PerSecond),
+        baseline: &[Reading(Subject::TallyFar, PerSecond)],
+        target: 0.95,
+        better: Higher,
+    },
+    Row {
         id: "P14",
         metric: "first command on a SKU, 1 M past allocations ÷ 100",
         unit: "µs",

@@ -59,6 +59,11 @@ impl Load {
         }
     }
 
+    /// A question about each SKU that `self` uses, so that whoever is asked knows it.
+    pub(crate) fn questions(&self) -> Self {
+        Self { command: "ask", ..self.seed() }
+    }
+
     /// One SKU for all.
     pub(crate) fn on_one_sku(self) -> Self {
         Self { skus: 1, ..self }

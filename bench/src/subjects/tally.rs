@@ -65,6 +65,10 @@ async fn measured(
     }
     let targets: Vec<SocketAddr> = services.iter().map(|service| service.address).collect();
     load.seed().send(&targets, &stage.args).await?;
+    // What is measured is how replicas work beside each other, and not how one comes to know what another made.
+    for target in &targets {
+        load.questions().send(&[*target], &stage.args).await?;
+    }
     stage.servers.checkpoint().await?;
 
     let events_before = events(url).await?;

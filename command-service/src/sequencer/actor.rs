@@ -3,10 +3,11 @@
 //! One batch is on its way to Postgres at a time; what arrives meanwhile is decided on top of it and forms the next one. There is no
 //! timer: an idle sequencer sends a command at once, a busy one sends all that came while the last batch was committed.
 //!
-//! While nobody else appends, a batch is one statement, decided beforehand. When somebody does, because a race was lost or positions are
-//! not ours, decisions wait until the head is held ([`held`]), until nobody has got in between for a while.
+//! A batch is one statement, decided beforehand. While somebody else appends, too, the statement leaves out what does not fit any more, and
+//! brings what the others did ([`beside`]). Where much would not fit, decisions wait until the head is held ([`held`]), for a while.
 
 mod answers;
+mod beside;
 mod held;
 
 use std::collections::{HashSet, VecDeque};
@@ -24,7 +25,7 @@ use super::hold::{self, Held, Holding, LoadedHeld};
 use super::loads::{Brought, Loads};
 use super::parked::Parked;
 use super::recent::RecentCommands;
-use super::settle::{Settled, settle};
+use super::settle::{Settled, settle, settle_fitting};
 use super::snapshots::Snapshots;
 use super::ticket::Ticket;
 use super::{Failure, Limits};
@@ -35,8 +36,10 @@ use crate::metrics::METRICS;
 const RECEIVE_MAX: usize = 256;
 /// Times that a command may wait for streams to be loaded; after that they are loaded with the head held.
 const LOADS_PER_COMMAND_MAX: u32 = 4;
-/// Batches that hold the head after the last one that somebody got in before.
-const HOLDS_AFTER_OTHERS: u32 = 8;
+/// Batches that hold the head after the last one of which much would not have fitted.
+const HOLDS_AFTER_CONTENTION: u32 = 8;
+/// Batches of which what does not fit is left out, after the last one that somebody got in before.
+const FITTING_AFTER_OTHERS: u32 = 64;
 /// Between attempts to learn about the log while Postgres is away at the start.
 const LEARN_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -77,6 +80,8 @@ pub(super) struct Actor {
     looked_up: bool,
     /// Batches that are still to hold the head.
     holds_left: u32,
+    /// Batches of which still what does not fit is to be left out.
+    fitting_left: u32,
     /// All events of others up to this position are in the cache, where their streams are.
     seen: u64,
     /// How often events of others were learned of.
@@ -103,6 +108,7 @@ impl Actor {
             repeated: false,
             looked_up: false,
             holds_left: 0,
+            fitting_left: 0,
             seen: 0,
             catch_ups: 0,
             flight: None,
@@ -177,9 +183,14 @@ impl Actor {
         }
     }
 
-    /// Has these commands considered again, before those that came after them.
-    fn reconsider(&mut self, tickets: impl IntoIterator<Item = Ticket, IntoIter: DoubleEndedIterator>) {
-        tickets.into_iter().rev().for_each(|ticket| self.backlog.push_front(ticket));
+    /// Has these commands considered again, before those that came after them: also before those that wait for streams and may need what
+    /// these change.
+    fn reconsider(&mut self, tickets: Vec<Ticket>) {
+        if tickets.is_empty() {
+            return;
+        }
+        let parked = self.parked.take();
+        tickets.into_iter().chain(parked).rev().for_each(|ticket| self.backlog.push_front(ticket));
     }
 
     /// Decides a command, or has it wait for its streams, or for the head.
@@ -188,12 +199,12 @@ impl Actor {
             self.recent.finish(ticket, Err(Failure::TimedOut));
             return;
         }
-        let alone = self.holds_left == 0;
+        let ahead = self.holds_left == 0;
         let new = presumed_new(&ticket.submission.command).filter(|id| !self.cache.contains(id));
         let needed = needed_streams(&ticket.submission.command, &self.cache);
         // What is out of date is loaded when the head is held; only what is not known at all would take too long then.
         let lacks = |id: &&StreamId| {
-            let known = if alone { self.cache.get(id).is_some() } else { self.cache.contains(id) };
+            let known = if ahead { self.cache.get(id).is_some() } else { self.cache.contains(id) };
             !known && new.as_ref() != Some(id)
         };
         let lacking: Vec<StreamId> = needed.iter().filter(lacks).cloned().collect();
@@ -202,7 +213,7 @@ impl Actor {
             METRICS.cache_misses.inc_by(lacking.len() as u64);
         }
         if lacking.is_empty() && !self.parked.holds_up(&needed) {
-            match alone {
+            match ahead {
                 true => self.decide_ahead(ticket, needed, new),
                 false => self.queue.push_back(ticket),
             }
@@ -243,8 +254,13 @@ impl Actor {
         } else if !self.forming.is_empty() {
             let rest = self.forming.split_off(self.batch_length());
             let batch = std::mem::replace(&mut self.forming, rest);
-            let store = self.store.clone();
-            self.flight = Some(tokio::spawn(async move { Flight::Batch(settle(store, batch).await) }));
+            let (store, fitting, seen) = (self.store.clone(), self.fitting_left > 0, self.seen);
+            self.flight = Some(tokio::spawn(async move {
+                Flight::Batch(match fitting {
+                    true => settle_fitting(store, batch, seen).await,
+                    false => settle(store, batch).await,
+                })
+            }));
         }
     }
 
@@ -279,6 +295,7 @@ impl Actor {
         for due in self.cache.due_snapshots() {
             self.snapshots.write(due);
         }
+        self.cache.begin_round();
         self.cache.evict();
         let (streams, bytes) = self.cache.size();
         METRICS.cache_streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
@@ -287,19 +304,22 @@ impl Actor {
 
     fn batch_landed(&mut self, Settled { decided, result }: Settled) {
         match result {
-            Ok(checked) => {
-                if let Some(appended) = checked.appended {
-                    let ours = appended.first_position == self.seen + 1;
-                    #[cfg(feature = "planted-faults")]
-                    let ours = ours || crate::planted::is("no-version-check");
-                    if ours {
-                        self.seen = appended.last_position;
-                    } else {
-                        self.hold_from_now_on();
+            Ok(mut checked) => match checked.beside.take() {
+                Some(beside) => self.beside_landed(decided, checked, beside),
+                None => {
+                    if let Some(appended) = checked.appended {
+                        let ours = appended.first_position == self.seen + 1;
+                        #[cfg(feature = "planted-faults")]
+                        let ours = ours || crate::planted::is("no-version-check");
+                        match ours {
+                            true => self.seen = appended.last_position,
+                            // The next batch brings what they did.
+                            false => self.fitting_left = FITTING_AFTER_OTHERS,
+                        }
                     }
+                    self.conclude(decided, checked);
                 }
-                self.conclude(decided, checked);
-            }
+            },
             Err(append::Error::Conflict) => {
                 METRICS.conflicts.inc();
                 self.repeated = true;
@@ -317,7 +337,7 @@ impl Actor {
 
     /// The next batches are decided with the head held, and what was decided in advance is decided again then.
     fn hold_from_now_on(&mut self) {
-        self.holds_left = HOLDS_AFTER_OTHERS;
+        self.holds_left = HOLDS_AFTER_CONTENTION;
         let forming = std::mem::take(&mut self.forming);
         self.requeue(forming);
     }

@@ -27,6 +27,8 @@ struct Entry {
     presumed: bool,
     /// Up to date as far as this process can know, if it is the cache's.
     freshness: u64,
+    /// The cache's round in which it was used last.
+    used: u64,
     /// The version of the newest snapshot, taken or asked for.
     snapshot_version: u64,
     /// Waits until its last event is committed.
@@ -34,19 +36,22 @@ struct Entry {
     bytes: usize,
 }
 
-/// Streams by id, the least recently used evicted first.
+/// Streams by id, the least recently used evicted first. What the last batches used stays, however large it is: a stream that is larger than
+/// the limit would be loaded again for each batch otherwise.
 #[derive(Debug)]
 pub(super) struct StateCache {
     entries: LruCache<StreamId, Entry>,
     bytes: usize,
     bytes_max: usize,
     freshness: u64,
+    /// Counts the batches that came back.
+    round: u64,
     due: Vec<DueSnapshot>,
 }
 
 impl StateCache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { entries: LruCache::unbounded(), bytes: 0, bytes_max, freshness: 1, due: Vec::new() }
+        Self { entries: LruCache::unbounded(), bytes: 0, bytes_max, freshness: 1, round: 1, due: Vec::new() }
     }
 
     /// Takes in what was loaded. `fresh`: nothing can have happened since that only a catch-up would have told.
@@ -63,7 +68,7 @@ impl StateCache {
             }
             Loaded::Events(events) => {
                 for PlacedEvent { version, position, event } in events {
-                    self.catch_up(id, version, position, || Some(event));
+                    let _new = self.catch_up(id, version, position, || Some(event));
                 }
                 if let Some(entry) = self.entries.get_mut(id)
                     && entry.uncommitted.is_empty()
@@ -74,17 +79,18 @@ impl StateCache {
         }
     }
 
-    /// Takes in an event that another process appended, if its stream is here. Whoever can't follow is no longer up to date.
+    /// Takes in an event that another process appended, if its stream is here. Whoever can't follow is no longer up to date. Whether it was new,
+    /// here or to a load that may be under way.
     pub(super) fn catch_up(
         &mut self,
         id: &StreamId,
         version: u64,
         position: u64,
         event: impl FnOnce() -> Option<Event>,
-    ) {
-        let Some(entry) = self.entries.peek_mut(id) else { return };
+    ) -> bool {
+        let Some(entry) = self.entries.peek_mut(id) else { return true };
         if version <= entry.version {
-            return;
+            return false;
         }
         match (version == entry.version + 1 && entry.uncommitted.is_empty()).then(event).flatten() {
             Some(event) => {
@@ -96,6 +102,7 @@ impl StateCache {
             }
             None => entry.freshness = 0,
         }
+        true
     }
 
     /// From now on nothing is up to date.
@@ -118,6 +125,7 @@ impl StateCache {
 
     fn insert(&mut self, id: StreamId, mut entry: Entry) {
         entry.bytes = entry.weigh();
+        entry.used = self.round;
         self.bytes += entry.bytes;
         if let Some(replaced) = self.entries.put(id, entry) {
             self.bytes -= replaced.bytes;
@@ -184,6 +192,11 @@ impl StateCache {
         self.entries.peek(id).map_or(0, |entry| entry.version)
     }
 
+    /// The version of a stream without what isn't committed yet; 0 for none.
+    pub(super) fn committed_version(&self, id: &StreamId) -> u64 {
+        self.entries.peek(id).map_or(0, |entry| entry.version - entry.uncommitted.len() as u64)
+    }
+
     /// The position of a stream's last committed event; 0 for none.
     pub(super) fn position(&self, id: &StreamId) -> u64 {
         self.entries.peek(id).map_or(0, |entry| entry.position)
@@ -194,11 +207,16 @@ impl StateCache {
         self.entries.peek(id).filter(|entry| entry.uncommitted.is_empty()).map(|entry| entry.position)
     }
 
+    /// A batch came back.
+    pub(super) fn begin_round(&mut self) {
+        self.round += 1;
+    }
+
     /// Makes room, if room is needed. Stops at the first entry that can't go: those behind it were used even later.
     pub(super) fn evict(&mut self) {
         while self.bytes > self.bytes_max {
             match self.entries.peek_lru() {
-                Some((_, entry)) if entry.uncommitted.is_empty() => {
+                Some((_, entry)) if entry.uncommitted.is_empty() && entry.used + 1 < self.round => {
                     if let Some((_, entry)) = self.entries.pop_lru() {
                         self.bytes -= entry.bytes;
                     }
@@ -215,7 +233,9 @@ impl StateCache {
 
     /// Marks a stream as used.
     pub(super) fn touch(&mut self, id: &StreamId) {
-        self.entries.promote(id);
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.used = self.round;
+        }
     }
 }
 
@@ -228,6 +248,7 @@ impl Entry {
             uncommitted: VecDeque::new(),
             presumed: false,
             freshness: 0,
+            used: 0,
             snapshot_version: 0,
             snapshot: None,
             bytes: 0,

@@ -1,10 +1,10 @@
 //! Appending beside other processes: take the head row, so that nobody appends meanwhile, learn what came since, decide, append, commit.
 //! All inside one transaction of tasks that no caller can cancel, so it can't lose a race.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use tally_domain::StreamId;
-use tally_event_store::{AppendStore, Error, ExclusiveAppend, LoadedEvent, StoredCommand, append};
+use tally_event_store::{AppendStore, Error, ExclusiveAppend, News, StoredCommand, append};
 use uuid::Uuid;
 
 use super::Failure;
@@ -15,22 +15,17 @@ use super::ticket::Ticket;
 use crate::metrics::METRICS;
 
 /// Events of other processes that are read while the head is held. With more, every stream is asked for what it lacks when it is needed.
-const CATCH_UP_EVENTS_MAX: u64 = 8_192;
+pub(super) const CATCH_UP_EVENTS_MAX: u64 = 8_192;
 /// Rounds of loading for the commands of one hold; a batch names its product, an order its products.
 pub(super) const ROUNDS_MAX: usize = 8;
 
 /// The head is held.
 pub(super) struct Held {
     pub(super) exclusive: ExclusiveAppend,
-    pub(super) news: News,
+    /// What came into the log since it was looked at last; none: too much.
+    pub(super) news: Option<News>,
     /// Those of the commands asked about that came before.
     pub(super) known: HashMap<Uuid, StoredCommand>,
-}
-
-/// What came into the log since it was looked at last.
-pub(super) enum News {
-    Events(Vec<(String, LoadedEvent)>),
-    TooMany,
 }
 
 /// Commands that are decided while the head is held.
@@ -41,8 +36,8 @@ pub(super) struct Holding {
     pub(super) decided: Vec<Decided>,
     pub(super) known: HashMap<Uuid, StoredCommand>,
     pub(super) rounds: usize,
-    /// Others appended since the head was held last.
-    pub(super) others: bool,
+    /// So many of them are about streams that others appended to that they are better not decided ahead.
+    pub(super) contended: bool,
 }
 
 /// Streams that were loaded with the head held.
@@ -53,12 +48,9 @@ pub(super) struct LoadedHeld {
 
 /// Takes the head, and asks what became of commands.
 pub(super) async fn take(store: AppendStore, seen: u64, ids: Vec<Uuid>) -> Result<Held, Failure> {
-    let mut exclusive = store.begin_exclusive().await.map_err(|error| failure(&error))?;
-    let news = match exclusive.head().saturating_sub(seen) {
-        0 => News::Events(Vec::new()),
-        1..=CATCH_UP_EVENTS_MAX => News::Events(exclusive.read_after(seen).await.map_err(|error| failure(&error))?),
-        _ => News::TooMany,
-    };
+    let begun = store.begin_exclusive(seen, CATCH_UP_EVENTS_MAX).await;
+    let mut exclusive = begun.map_err(|error| failure(&error))?;
+    let news = exclusive.take_news();
     let known = known(&mut exclusive, &ids).await.map_err(|error| failure(&error))?;
     Ok(Held { exclusive, news, known })
 }
@@ -82,7 +74,7 @@ async fn append_and_check(mut exclusive: ExclusiveAppend, decided: &[Decided]) -
     let commit = METRICS.commit_seconds.start_timer();
     let appended = Some(exclusive.append(batch).await?);
     commit.observe_duration();
-    Ok(Checked { appended, stale: HashSet::new(), known })
+    Ok(Checked { appended, known, ..Checked::default() })
 }
 
 async fn known(exclusive: &mut ExclusiveAppend, ids: &[Uuid]) -> Result<HashMap<Uuid, StoredCommand>, Error> {

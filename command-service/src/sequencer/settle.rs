@@ -4,17 +4,20 @@ use std::collections::{HashMap, HashSet};
 
 use tally_domain::StreamId;
 use tally_event_store::{
-    AppendStore, Appended, Batch, Error, Guard, NewCommand, NewEvent, StoredCommand, Unchanged, append,
+    AppendStore, Appended, Batch, Error, Guard, NewCommand, NewEvent, News, StoredCommand, Unchanged, append,
 };
 use uuid::Uuid;
 
 use super::decide::{Decided, Verdict};
+use super::groups::groups;
+use super::hold::CATCH_UP_EVENTS_MAX;
 use super::replay;
 use crate::metrics::METRICS;
 
 /// A batch that came back.
 #[derive(Debug)]
 pub(super) struct Settled {
+    /// Without what was left out.
     pub(super) decided: Vec<Decided>,
     pub(super) result: Result<Checked, append::Error>,
 }
@@ -28,6 +31,17 @@ pub(super) struct Checked {
     pub(super) stale: HashSet<StreamId>,
     /// Commands without events that came before.
     pub(super) known: HashMap<Uuid, StoredCommand>,
+    /// Where what did not fit was to be left out: that, and what others appended.
+    pub(super) beside: Option<Beside>,
+}
+
+/// What others did to a batch.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// What was decided on streams that moved, or has to do with what was, in order.
+    pub(super) left_out: Vec<Decided>,
+    /// What came into the log since it was looked at last, before the batch.
+    pub(super) news: News,
 }
 
 /// Appends what the batch decided, in one commit, and checks what it only said.
@@ -49,6 +63,47 @@ async fn append_and_check(store: &AppendStore, decided: &[Decided]) -> Result<Ch
         checked.appended = Some(appended);
         commit.observe_duration();
     }
+    check_said(store, decided, &mut checked).await?;
+    Ok(checked)
+}
+
+/// As `settle`, but what does not fit any more is left out, of a log that was looked at up to `seen`.
+pub(super) async fn settle_fitting(store: AppendStore, mut decided: Vec<Decided>, seen: u64) -> Settled {
+    let batch = to_batch(&decided);
+    if batch.commands.is_empty() {
+        return settle(store, decided).await;
+    }
+    METRICS.batch(&batch);
+    let commit = METRICS.commit_seconds.start_timer();
+    let (basis, groups) = groups(&decided);
+    let fitted = match store.append_fitting(batch, basis, seen, CATCH_UP_EVENTS_MAX).await {
+        Ok(fitted) => fitted,
+        Err(error) => return Settled { decided, result: Err(error) },
+    };
+    commit.observe_duration();
+    let mut left_out = Vec::new();
+    if !fitted.left_out.is_empty() {
+        let all = std::mem::take(&mut decided);
+        for (group, item) in groups.into_iter().zip(all) {
+            match fitted.left_out.contains(&group) {
+                true => left_out.push(item),
+                false => decided.push(item),
+            }
+        }
+    }
+    let mut checked = Checked { appended: Some(fitted.appended), ..Checked::default() };
+    let result = match check_said(&store, &decided, &mut checked).await {
+        Ok(()) => Ok(Checked { beside: Some(Beside { left_out, news: fitted.news }), ..checked }),
+        Err(error) => {
+            decided.extend(left_out);
+            Err(error.into())
+        }
+    };
+    Settled { decided, result }
+}
+
+/// Looks at what the batch only said.
+async fn check_said(store: &AppendStore, decided: &[Decided], checked: &mut Checked) -> Result<(), Error> {
     let (witnesses, ids) = said_only(decided);
     if !witnesses.is_empty() {
         checked.stale = stale(store, witnesses).await?;
@@ -56,7 +111,7 @@ async fn append_and_check(store: &AppendStore, decided: &[Decided]) -> Result<Ch
     if !ids.is_empty() {
         checked.known = store.find_commands(&ids).await?.into_iter().map(|known| (known.command_id, known)).collect();
     }
-    Ok(checked)
+    Ok(())
 }
 
 /// What is to be stored of the batch.

@@ -12,12 +12,15 @@
 //!   `append_batch` also checks that each stream's first new version follows its last.
 
 mod columns;
+mod fitting;
 
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 
 use self::columns::Columns;
+pub use self::fitting::{Fitted, News};
+pub(crate) use self::fitting::{append_fitting, news, unreadable};
 use crate::batch::Batch;
 use crate::error::{Cause, Class};
 use crate::event::unsigned;
@@ -76,10 +79,17 @@ pub(crate) async fn append(connection: &mut PgConnection, batch: &Batch) -> Resu
     Ok(Appended { first_position: last_position + 1 - event_count as u64, last_position })
 }
 
-fn statement(Columns { events, commands, guards }: Columns<'_>) -> Query<'static, Postgres, PgArguments> {
+fn statement(columns: Columns<'_>) -> Query<'static, Postgres, PgArguments> {
+    bind(sqlx::query(APPEND), columns)
+}
+
+fn bind<'q>(
+    statement: Query<'q, Postgres, PgArguments>,
+    Columns { events, commands, guards }: Columns<'_>,
+) -> Query<'q, Postgres, PgArguments> {
     // Hardly ever: the statement has a shorter way without.
     let unchanged = if commands.iter().any(|row| row.event_count == 0) { commands.as_slice() } else { &[] };
-    sqlx::query(APPEND)
+    statement
         .bind(events.iter().map(|row| row.stream_id).bind_iter())
         .bind(events.iter().map(|row| row.version).bind_iter())
         .bind(events.iter().map(|row| row.event_type).bind_iter())

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::append::{self, Appended};
-use crate::batch::Batch;
+use crate::append::{self, Appended, Fitted};
+use crate::batch::{Basis, Batch};
 use crate::commands::{self, StoredCommand};
 use crate::connection::{AppendOptions, Sessions};
 use crate::error::Error;
@@ -44,11 +44,29 @@ impl AppendStore {
         Ok(append.await?)
     }
 
-    /// Takes the head of the log for itself, so that nothing can come between reading, deciding and appending.
+    /// Appends what of a batch still fits, in one commit, and tells what others appended since `seen`; above `news_max` events it is a
+    /// conflict. `basis`: all streams that the batch was decided on.
+    ///
+    /// Once polled, the append goes on even if the future is dropped.
+    pub async fn append_fitting(
+        &self,
+        batch: Batch,
+        basis: Vec<Basis>,
+        seen: u64,
+        news_max: u64,
+    ) -> Result<Fitted, append::Error> {
+        let append = self.sessions.run(move |connection| {
+            Box::pin(async move { append::append_fitting(connection, &batch, &basis, seen, news_max).await })
+        });
+        Ok(append.await?)
+    }
+
+    /// Takes the head of the log for itself, so that nothing can come between reading, deciding and appending. Tells what was appended since
+    /// `seen`, unless that is more than `news_max` events.
     ///
     /// It has a session of its own, which is closed when it is dropped before the append; that lets go of the head.
-    pub async fn begin_exclusive(&self) -> Result<ExclusiveAppend, Error> {
-        Ok(ExclusiveAppend::begin(Arc::clone(&self.sessions), self.snapshot_format).await?)
+    pub async fn begin_exclusive(&self, seen: u64, news_max: u64) -> Result<ExclusiveAppend, Error> {
+        Ok(ExclusiveAppend::begin(Arc::clone(&self.sessions), self.snapshot_format, seen, news_max).await?)
     }
 
     /// What the asker does not know of the streams yet, in the order asked for. Of those that do not exist, nothing. A page of

@@ -56,6 +56,17 @@ pub struct Guard {
     pub version: u64,
 }
 
+/// A stream that the decisions of a batch rest on, for [`AppendStore::append_fitting`](crate::AppendStore::append_fitting).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The stream, read or written.
+    pub stream_id: String,
+    /// The version that it had before the batch; 0 for one that does not exist.
+    pub version: u64,
+    /// What the same commands touch is of one group, and so on: a group fits as a whole, or is left out as a whole.
+    pub group: i32,
+}
+
 impl fmt::Debug for Unchanged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unchanged")

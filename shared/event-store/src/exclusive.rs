@@ -8,16 +8,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sqlx::{Executor, Row};
+use sqlx::Executor;
 use uuid::Uuid;
 
-use crate::append::{self, Appended};
+use crate::append::{self, Appended, News};
 use crate::batch::Batch;
 use crate::commands::{self, StoredCommand};
 use crate::connection::{ExclusiveSession, Sessions, in_own_task};
 use crate::error::Error;
-use crate::event::{signed, unsigned};
-use crate::load::{self, KnownStream, LoadedEvent, StoredStream};
+use crate::event::signed;
+use crate::load::{self, KnownStream, StoredStream};
 
 /// The head of the log, held: nobody else appends until this appends or is dropped.
 pub struct ExclusiveAppend {
@@ -25,17 +25,26 @@ pub struct ExclusiveAppend {
     sessions: Arc<Sessions>,
     snapshot_format: i32,
     head: u64,
+    news: Option<News>,
 }
 
-const READ_AFTER: &str = "SELECT stream_id, version, position, event_type, payload FROM events
-     WHERE position > $1 ORDER BY position";
-
 impl ExclusiveAppend {
-    pub(crate) async fn begin(sessions: Arc<Sessions>, snapshot_format: i32) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn begin(
+        sessions: Arc<Sessions>,
+        snapshot_format: i32,
+        seen: u64,
+        news_max: u64,
+    ) -> Result<Self, sqlx::Error> {
         let mut exclusive = sessions.acquire_exclusive().await?;
-        let lock = exclusive.connection().fetch_one("BEGIN; SELECT lock_head()");
-        let head = unsigned(&sessions.answer(lock).await?, 0)?;
-        Ok(Self { exclusive, sessions, snapshot_format, head })
+        sessions.answer(exclusive.connection().execute("BEGIN")).await?;
+        let take = sqlx::query_scalar::<_, Vec<String>>("SELECT take_head($1, $2)");
+        let take = take.bind(signed(seen)?).bind(signed(news_max)?).fetch_one(exclusive.connection());
+        let mut texts = sessions.answer(take).await?;
+        let events = texts.split_off(1);
+        let head: u64 = texts.first().and_then(|head| head.parse().ok()).ok_or_else(append::unreadable)?;
+        let news = append::news(seen, events)?;
+        let is_all = news.len() as u64 == head.saturating_sub(seen);
+        Ok(Self { exclusive, sessions, snapshot_format, head, news: is_all.then_some(news) })
     }
 
     /// The position of the log's last event.
@@ -43,20 +52,9 @@ impl ExclusiveAppend {
         self.head
     }
 
-    /// All events after a position with their streams, by position.
-    pub async fn read_after(&mut self, position: u64) -> Result<Vec<(String, LoadedEvent)>, Error> {
-        let read = sqlx::query(READ_AFTER).bind(signed(position)?).fetch_all(self.exclusive.connection());
-        let rows = self.sessions.answer(read).await?;
-        let events = rows.iter().map(|row| {
-            let event = LoadedEvent {
-                version: unsigned(row, 1)?,
-                position: unsigned(row, 2)?,
-                event_type: row.try_get(3)?,
-                payload: row.try_get(4)?,
-            };
-            Ok((row.try_get(0)?, event))
-        });
-        Ok(events.collect::<Result<_, sqlx::Error>>()?)
+    /// All events that came after those that were known; none where those were too many. Only the first call gives them.
+    pub fn take_news(&mut self) -> Option<News> {
+        self.news.take()
     }
 
     /// As [`AppendStore::load`](crate::AppendStore::load); what is read stays true until the append.

@@ -35,9 +35,9 @@ mod planted;
 mod connection;
 mod metrics;
 
-pub use append::Appended;
+pub use append::{Appended, Fitted, News};
 pub use append_store::AppendStore;
-pub use batch::{Batch, Guard, NewCommand, Unchanged};
+pub use batch::{Basis, Batch, Guard, NewCommand, Unchanged};
 pub use commands::{Outcome, StoredCommand};
 pub use connection::{AppendOptions, ReadOptions, ReadRole};
 pub use error::{Cause, Error};

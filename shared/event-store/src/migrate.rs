@@ -84,11 +84,12 @@ async fn grant_rights(connection: &mut PgConnection, log: &LogName) -> Result<()
     let statements = format!(
         "BEGIN;
          LOCK TABLE _sqlx_migrations IN EXCLUSIVE MODE;
-         REVOKE ALL ON FUNCTION note_reached FROM PUBLIC;
+         REVOKE ALL ON FUNCTION note_reached, take_head, append_fitting FROM PUBLIC;
          GRANT USAGE ON SCHEMA {schema} TO {append}, {read}, {tail};
          GRANT SELECT ON log_head, events TO {append}, {read}, {tail};
          GRANT SELECT ON commands, snapshots TO {append};
-         GRANT EXECUTE ON FUNCTION append_batch, lock_head, prune_commands, save_snapshots TO {append};
+         GRANT EXECUTE ON FUNCTION
+             append_batch, lock_head, take_head, append_fitting, prune_commands, save_snapshots TO {append};
          GRANT SELECT ON reached TO {tail};
          GRANT EXECUTE ON FUNCTION note_reached TO {tail};
          COMMIT"

@@ -1,14 +1,16 @@
 //! Deciding with the head held: take it, catch up with what others appended, load what is missing, decide, append.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
-use tally_domain::{Event, States, StreamId, missing_streams, needed_streams};
+use tally_domain::{States, StreamId, missing_streams, needed_streams};
 use tally_event_store::{ExclusiveAppend, LoadedEvent, append};
 
-use super::{Actor, Flight, HOLDS_AFTER_OTHERS, event_count};
+use super::beside::{is_much, parsed};
+use super::{Actor, FITTING_AFTER_OTHERS, Flight, HOLDS_AFTER_CONTENTION, event_count};
 use crate::metrics::METRICS;
 use crate::sequencer::decide::{Decided, Verdict, decide, presumed_new, undo};
-use crate::sequencer::hold::{self, Held, Holding, LoadedHeld, News, ROUNDS_MAX};
+use crate::sequencer::hold::{self, Held, Holding, LoadedHeld, ROUNDS_MAX};
 use crate::sequencer::settle::Settled;
 use crate::sequencer::{Failure, replay};
 
@@ -31,7 +33,15 @@ impl Actor {
     pub(super) fn head_taken(&mut self, held: Result<Held, Failure>) {
         match held {
             Ok(Held { exclusive, news, known }) => {
-                self.catch_up(news);
+                let news = news.map(parsed);
+                self.holding.contended = news.as_ref().is_none_or(|news| self.is_contended(news));
+                match news {
+                    Some(news) => self.catch_up(news),
+                    None => {
+                        self.catch_ups += 1;
+                        self.cache.distrust_all();
+                    }
+                }
                 self.seen = exclusive.head();
                 self.holding.known = known;
                 self.decide_held(exclusive);
@@ -40,27 +50,14 @@ impl Actor {
         }
     }
 
-    /// Takes in what others appended. Our own events are there too, where a statement's outcome was not known, and where theirs came in
-    /// between.
-    fn catch_up(&mut self, news: News) {
-        let before = self.catch_ups;
-        match news {
-            News::Events(events) => {
-                for (stream_id, LoadedEvent { version, position, event_type, payload }) in events {
-                    let Ok(id) = stream_id.parse::<StreamId>() else { continue };
-                    if version > self.cache.version(&id) {
-                        self.catch_ups = before + 1;
-                    }
-                    let event = || Event::from_stored(&event_type, &payload).ok();
-                    self.cache.catch_up(&id, version, position, event);
-                }
-            }
-            News::TooMany => {
-                self.catch_ups += 1;
-                self.cache.distrust_all();
-            }
-        }
-        self.holding.others = self.catch_ups > before;
+    /// Whether much of what is to be decided would not have fitted, had it been decided before.
+    fn is_contended(&self, news: &[(StreamId, LoadedEvent)]) -> bool {
+        let moved: HashSet<&StreamId> = news.iter().map(|(id, _)| id).collect();
+        let overtaken = self.holding.rest.iter().filter(|ticket| {
+            let needed = needed_streams(&ticket.submission.command, &self.cache);
+            needed.iter().any(|id| moved.contains(id))
+        });
+        !moved.is_empty() && is_much(overtaken.count(), self.holding.rest.len())
     }
 
     /// Decides as far as the streams are here, then loads or appends.
@@ -193,7 +190,7 @@ impl Actor {
                 }
                 // Not before: as long as the head is held, whoever comes must wait for it.
                 self.holds_left =
-                    if self.holding.others { HOLDS_AFTER_OTHERS } else { self.holds_left.saturating_sub(1) };
+                    if self.holding.contended { HOLDS_AFTER_CONTENTION } else { self.holds_left.saturating_sub(1) };
                 self.conclude(decided, checked);
             }
             // With the head held no stream moves: a command id is taken.
@@ -203,14 +200,15 @@ impl Actor {
                 self.requeue(decided);
             }
             Err(error) => {
-                self.holds_left = HOLDS_AFTER_OTHERS;
+                self.holds_left = HOLDS_AFTER_CONTENTION;
                 let failure = hold::append_failure(&error);
                 self.fail(decided, &failure);
             }
         }
         if self.holds_left == 0 {
+            self.fitting_left = FITTING_AFTER_OTHERS;
             let queue = std::mem::take(&mut self.queue);
-            self.reconsider(queue);
+            self.reconsider(queue.into());
         }
     }
 }

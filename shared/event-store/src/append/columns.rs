@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use crate::batch::{Batch, Guard, NewCommand};
+use crate::batch::{Basis, Batch, Guard, NewCommand};
 use crate::event::{signed, to_json};
 
 /// The rows of the statement's three sets of arrays, borrowed from the batch.
@@ -41,6 +41,23 @@ pub(super) struct GuardRow<'b> {
     pub(super) stream_id: &'b str,
     pub(super) version: i64,
 }
+
+/// The groups of the rows above, and what they rest on.
+pub(super) struct Groups<'b> {
+    pub(super) basis: Vec<BasisRow<'b>>,
+    pub(super) of_events: Vec<i32>,
+    pub(super) of_commands: Vec<i32>,
+    pub(super) of_guards: Vec<i32>,
+}
+
+pub(super) struct BasisRow<'b> {
+    pub(super) stream_id: &'b str,
+    pub(super) version: i64,
+    pub(super) group: i32,
+}
+
+/// Of what rests on no stream, and always fits.
+const NO_GROUP: i32 = -1;
 
 /// The versions that a batch appends to a stream.
 struct Written {
@@ -125,6 +142,28 @@ impl<'b> Columns<'b> {
             }
         }
         Ok(())
+    }
+}
+
+impl<'b> Groups<'b> {
+    pub(super) fn of(batch: &'b Batch, columns: &Columns<'b>, basis: &'b [Basis]) -> Result<Self, sqlx::Error> {
+        let by_stream: HashMap<&str, i32> = basis.iter().map(|basis| (basis.stream_id.as_str(), basis.group)).collect();
+        let of = |stream_id| by_stream.get(stream_id).copied().ok_or_else(|| impossible("a stream without a group"));
+        let remembered =
+            batch.commands.iter().filter(|command| !command.events.is_empty() || command.unchanged.is_some());
+        let of_command = |command: &'b NewCommand| match command.events.first() {
+            Some(event) => of(event.stream_id.as_str()),
+            None => Ok(NO_GROUP),
+        };
+        let row = |basis: &'b Basis| {
+            Ok(BasisRow { stream_id: &basis.stream_id, version: signed(basis.version)?, group: basis.group })
+        };
+        Ok(Self {
+            basis: basis.iter().map(row).collect::<Result<_, sqlx::Error>>()?,
+            of_events: columns.events.iter().map(|row| of(row.stream_id)).collect::<Result<_, _>>()?,
+            of_commands: remembered.map(of_command).collect::<Result<_, _>>()?,
+            of_guards: columns.guards.iter().map(|row| of(row.stream_id)).collect::<Result<_, _>>()?,
+        })
     }
 }
 

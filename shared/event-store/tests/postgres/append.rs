@@ -167,7 +167,7 @@ async fn a_commit_that_fails_after_the_answer_is_no_success() -> Result<()> {
     for _ in 0..3 {
         let result = log.append.append(batch([command(&[("order-1", 1)])])).await;
         assert!(matches!(result, Err(append::Error::Unavailable(_))), "{result:?}");
-        let exclusive = log.append.begin_exclusive().await?;
+        let exclusive = log.append.begin_exclusive(0, 0).await?;
         let result = exclusive.append(batch([command(&[("order-1", 1)])])).await;
         assert!(matches!(result, Err(append::Error::Unavailable(_))), "{result:?}");
         assert_eq!(log.read.head().await?, 0);

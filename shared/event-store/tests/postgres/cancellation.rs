@@ -51,15 +51,15 @@ async fn nothing_abandoned_takes_an_acknowledged_append_with_it() -> Result<()> 
     let stream = "order-acknowledged";
     for round in 1..=ROUNDS {
         match round % 5 {
-            0 => abandon(round, store.begin_exclusive()).await,
+            0 => abandon(round, store.begin_exclusive(0, 0)).await,
             1 => abandon(round, store.load(known([(stream, 0)]), EVENTS_MAX)).await,
             2 => abandon(round, store.find_commands(&[uuid::Uuid::new_v4()])).await,
             3 => {
-                let mut exclusive = store.begin_exclusive().await?;
+                let mut exclusive = store.begin_exclusive(0, 0).await?;
                 abandon(round, exclusive.load(known([(stream, 0)]), EVENTS_MAX)).await;
             }
             _ => {
-                let exclusive = store.begin_exclusive().await?;
+                let exclusive = store.begin_exclusive(0, 0).await?;
                 abandon(round, exclusive.append(batch([command(&[(&format!("order-{round}"), 1)])]))).await;
             }
         }

@@ -26,7 +26,7 @@ async fn errors_of(url: &str, log: &LogName) -> Vec<Box<dyn Error>> {
             errors.extend(store.append(batch([nul])).await.err().map(Into::into));
             errors.extend(store.append(batch([command(&[("order-secret", 9)])])).await.err().map(Into::into));
             errors.extend(store.load(known([("order-secret\0", 0)]), EVENTS_MAX).await.err().map(Into::into));
-            errors.extend(store.begin_exclusive().await.err().map(Into::into));
+            errors.extend(store.begin_exclusive(0, 0).await.err().map(Into::into));
         }
         Err(error) => errors.push(error.into()),
     }
@@ -102,7 +102,7 @@ async fn debug_shows_no_payload_and_no_password() -> Result<()> {
         log.events().await?,
         log.append.load(known([("order-1", 0)]), EVENTS_MAX).await?,
         log.append.find_commands(&[secret.commands[0].command_id]).await?,
-        (&log.append, &log.read, log.append.begin_exclusive().await?),
+        (&log.append, &log.read, log.append.begin_exclusive(0, 0).await?),
     );
     assert!(!shown.contains("Baker"), "{shown}");
     assert!(!shown.contains("postgres://") && !shown.contains("password"), "{shown}");

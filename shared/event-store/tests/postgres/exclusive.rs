@@ -26,7 +26,7 @@ async fn what_is_read_with_the_head_held_is_still_true_at_the_append() -> Result
     let earlier = command(&[("order-1", 1)]);
     log.append.append(batch([earlier.clone()])).await?;
 
-    let mut exclusive = log.append.begin_exclusive().await?;
+    let mut exclusive = log.append.begin_exclusive(0, 0).await?;
     let store = log.append.clone();
     let rival = tokio::spawn(async move { store.append(batch([command(&[("order-1", 2)])])).await });
     eventually_waiting(&log, 1).await?;
@@ -58,7 +58,7 @@ async fn everyone_who_takes_the_head_gets_through_among_others_who_do_not() -> R
     });
     let get_through = |_| async {
         for _ in 0..8 {
-            let mut exclusive = store.begin_exclusive().await?;
+            let mut exclusive = store.begin_exclusive(0, 0).await?;
             let version = exclusive.load(known([("product-hot", 0)]), EVENTS_MAX).await?[0].events.len() as u64;
             exclusive.append(batch([command(&[("product-hot", version + 1)])])).await?;
         }
@@ -73,7 +73,7 @@ async fn everyone_who_takes_the_head_gets_through_among_others_who_do_not() -> R
 #[tokio::test]
 async fn a_conflict_under_the_head_leaves_nothing_and_lets_go_of_it() -> Result<()> {
     let log = Log::fresh().await?;
-    let exclusive = log.append.begin_exclusive().await?;
+    let exclusive = log.append.begin_exclusive(0, 0).await?;
     let result = exclusive.append(batch([command(&[("order-1", 1), ("order-2", 2)])])).await;
     assert!(matches!(result, Err(append::Error::Conflict)), "{result:?}");
     assert_eq!(log.given(&[("order-1", 1)]).await?.first_position, 1);
@@ -84,7 +84,7 @@ async fn a_conflict_under_the_head_leaves_nothing_and_lets_go_of_it() -> Result<
 async fn who_is_dropped_lets_go_of_the_head() -> Result<()> {
     let log = Log::fresh().await?;
     for version in 1..=10 {
-        let mut exclusive = log.append.begin_exclusive().await?;
+        let mut exclusive = log.append.begin_exclusive(0, 0).await?;
         exclusive.load(known([("order-1", 0)]), EVENTS_MAX).await?;
         drop(exclusive);
         assert_eq!(log.given(&[("order-1", version)]).await?.first_position, version);
@@ -96,8 +96,8 @@ async fn who_is_dropped_lets_go_of_the_head() -> Result<()> {
 #[tokio::test]
 async fn who_is_dropped_in_the_queue_does_not_take_the_head() -> Result<()> {
     let log = Log::fresh().await?;
-    let holder = log.append.begin_exclusive().await?;
-    let mut queued = Box::pin(log.append.begin_exclusive());
+    let holder = log.append.begin_exclusive(0, 0).await?;
+    let mut queued = Box::pin(log.append.begin_exclusive(0, 0));
     tokio::select! {
         waits = eventually_waiting(&log, 1) => waits?,
         result = &mut queued => panic!("it had to wait: {result:?}"),
@@ -114,7 +114,7 @@ async fn who_holds_the_head_and_does_nothing_loses_it_in_time() -> Result<()> {
     let log = Log::fresh().await?;
     let options = AppendOptions { statement_timeout: Duration::from_millis(200), ..append_options() };
     let store = AppendStore::connect(&log.url, &log.name, options).await?;
-    let stalled = store.begin_exclusive().await?;
+    let stalled = store.begin_exclusive(0, 0).await?;
     // This store's own statements may wait for a minute.
     timeout(Duration::from_secs(20), log.given(&[("order-1", 1)])).await??;
     let result = stalled.append(batch([command(&[("order-1", 2)])])).await;
@@ -128,11 +128,19 @@ async fn who_holds_the_head_sees_all_that_came_before_and_where_it_ends() -> Res
     let log = Log::fresh().await?;
     log.given(&[("order-1", 1), ("product-a", 1)]).await?;
     log.given(&[("product-a", 2)]).await?;
-    let mut exclusive = log.append.begin_exclusive().await?;
+    let mut exclusive = log.append.begin_exclusive(1, 2).await?;
     assert_eq!(exclusive.head(), 3);
-    let seen = exclusive.read_after(1).await?;
-    let places: Vec<_> = seen.iter().map(|(id, event)| (id.as_str(), event.version, event.position)).collect();
+    let news = exclusive.take_news().expect("no more than asked for");
+    let places: Vec<_> = news.iter().map(|(id, event)| (id.as_str(), event.version, event.position)).collect();
     assert_eq!(places, [("product-a", 1, 2), ("product-a", 2, 3)]);
+    let (_, event) = &news[0];
+    assert_eq!(
+        (event.event_type.as_str(), event.payload.as_str()),
+        ("Tested", r#"{"stream":"product-a","version":1}"#)
+    );
+    drop(exclusive);
+    assert_eq!(log.append.begin_exclusive(3, 2).await?.take_news(), Some(Vec::new()));
+    assert_eq!(log.append.begin_exclusive(0, 2).await?.take_news(), None, "three are too many");
     Ok(())
 }
 
@@ -146,9 +154,9 @@ async fn a_session_that_committed_is_used_again_and_one_that_did_not_is_closed()
         Ok(sqlx::query_scalar(count).fetch_one(&mut log.owner().await?).await?)
     };
     for version in 1..=10 {
-        log.append.begin_exclusive().await?.append(batch([command(&[("order-1", version)])])).await?;
+        log.append.begin_exclusive(0, 0).await?.append(batch([command(&[("order-1", version)])])).await?;
     }
     assert_eq!(sessions().await?, 1);
-    drop(log.append.begin_exclusive().await?);
+    drop(log.append.begin_exclusive(0, 0).await?);
     eventually("the session is closed", || async { Ok(sessions().await? == 0) }).await
 }

@@ -62,7 +62,7 @@ async fn a_snapshot_stands_for_the_events_before_it_for_who_knows_none_of_them()
     assert_eq!((&streams[1].snapshot, versions(&streams[1])), (&None, vec![2, 3]));
 
     log.append.save_snapshots(vec![snapshot(3, 3, "three")]).await?;
-    let held = log.append.begin_exclusive().await?.load(known([("product-a", 0)]), EVENTS_MAX).await?;
+    let held = log.append.begin_exclusive(0, 0).await?.load(known([("product-a", 0)]), EVENTS_MAX).await?;
     assert_eq!(held[0].snapshot.as_ref().map(|snapshot| snapshot.version), Some(3));
     assert!(held[0].events.is_empty());
     Ok(())

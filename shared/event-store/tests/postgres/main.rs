@@ -6,6 +6,7 @@ mod commands;
 mod concurrency;
 mod errors;
 mod exclusive;
+mod fitting;
 mod fixture;
 mod load;
 mod migrate;

@@ -78,7 +78,7 @@ async fn a_log_that_is_not_there_is_refused_until_it_is() -> Result<()> {
     let read = ReadStore::connect(&url, &name, ReadOptions::default()).await?;
     let missing = append.append(batch([command(&[("order-1", 1)])])).await;
     assert!(matches!(missing, Err(append::Error::Refused(_))), "{missing:?}");
-    for missing in [append.ping().await, read.ping().await, append.begin_exclusive().await.map(drop)] {
+    for missing in [append.ping().await, read.ping().await, append.begin_exclusive(0, 0).await.map(drop)] {
         assert!(matches!(missing, Err(tally_event_store::Error::Refused(_))), "{missing:?}");
     }
 

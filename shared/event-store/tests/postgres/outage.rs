@@ -39,7 +39,7 @@ async fn ensure_unavailable(append: &AppendStore, read: &ReadStore, within: Dura
     let began = Instant::now();
     let calls = tokio::join!(
         append.append(batch([command(&[("order-1", 1)])])),
-        append.begin_exclusive(),
+        append.begin_exclusive(0, 0),
         append.load(known([]), EVENTS_MAX),
         append.find_commands(&[]),
         append.ping(),
@@ -127,7 +127,7 @@ async fn a_read_only_server_is_unavailable_for_appends() -> Result<()> {
     let (append, read) = impatient(&log.url).await?;
     let result = append.append(batch([command(&[("order-1", 1)])])).await;
     assert!(matches!(result, Err(append::Error::Unavailable(_))), "{result:?}");
-    assert!(matches!(append.begin_exclusive().await, Err(Error::Unavailable(_))));
+    assert!(matches!(append.begin_exclusive(0, 0).await, Err(Error::Unavailable(_))));
     assert_eq!(read.head().await?, 0);
     Ok(())
 }

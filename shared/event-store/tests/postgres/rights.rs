@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tally_event_store::{AppendStore, LogName, NewSnapshot, Reached, ReadOptions, ReadRole, ReadStore};
+use tally_event_store::{AppendStore, Basis, LogName, NewSnapshot, Reached, ReadOptions, ReadRole, ReadStore};
 use tally_servers::{fresh_database, unique_log_name};
 
 use crate::fixture::{EVENTS_MAX, Log, append_options, batch, command, known};
@@ -55,9 +55,15 @@ const FORBIDDEN_TO_ALL: [&str; 38] = [
     "DO 'BEGIN DELETE FROM events; END'",
 ];
 
-const FORBIDDEN_TO_READ: [&str; 6] = [
+const APPEND_FITTING: &str = "SELECT append_fitting(0, 9, '{order-2}', '{0}', '{0}', '{0}', '{0}', '{}', '{order-2}', '{1}', '{Tested}',
+    ARRAY['{}'], ARRAY['{}'], ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], ARRAY['\\x00'::bytea], '{1}', '{1}', '{}', '{}', '{}',
+    '{}', '{}')";
+
+const FORBIDDEN_TO_READ: [&str; 8] = [
     APPEND,
+    APPEND_FITTING,
     "SELECT lock_head()",
+    "SELECT take_head(0, 9)",
     "SELECT prune_commands(now(), 1)",
     "SELECT save_snapshots(0, '{a}', '{1}', '{1}', '{x}')",
     "SELECT * FROM commands",
@@ -103,12 +109,14 @@ async fn the_append_role_can_append_and_read_and_nothing_else() -> Result<()> {
     let snapshot = NewSnapshot { stream_id: "order-1".to_owned(), version: 2, position: 2, state: "two".to_owned() };
     store.save_snapshots(vec![snapshot]).await?;
     store.prune_commands(Duration::ZERO, 10).await?;
-    store.begin_exclusive().await?.append(batch([command(&[("order-1", 3)])])).await?;
+    store.begin_exclusive(0, 0).await?.append(batch([command(&[("order-1", 3)])])).await?;
+    let basis = Basis { stream_id: "order-1".to_owned(), version: 3, group: 0 };
+    store.append_fitting(batch([command(&[("order-1", 4)])]), vec![basis], 0, 9).await?;
 
     let mut session = session(&log, &url).await?;
     ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL).await;
     ensure_forbidden(&mut session, &FORBIDDEN_TO_ALL_BUT_TAIL).await;
-    assert_eq!(log.events().await?.len(), 3);
+    assert_eq!(log.events().await?.len(), 4);
     Ok(())
 }
 
