@@ -265,3 +265,92 @@ impl States for StateCache {
         self.entries.peek(id).filter(|entry| entry.freshness == self.freshness).map(|entry| &entry.state)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tally_domain::product;
+
+    use super::*;
+
+    /// More than an empty product takes, and less than two.
+    const STREAM_BYTES: usize = 480;
+
+    fn id(number: usize) -> StreamId {
+        StreamId::Product(format!("SKU-{number}"))
+    }
+
+    fn batch_of(id: &StreamId, batch_ref: &str) -> Event {
+        let (StreamId::Product(sku) | StreamId::Order(sku) | StreamId::Batch(sku)) = id;
+        let (batch_ref, sku) = (batch_ref.to_owned(), sku.clone());
+        Event::Product(product::Event::BatchCreated { batch_ref, sku, quantity: 1, eta: None })
+    }
+
+    fn load(cache: &mut StateCache, id: &StreamId) {
+        let state = StreamState::empty(id);
+        let whole = Whole { state, version: 1, position: 1, snapshot_version: 0 };
+        cache.take_in(id, Loaded::State(Box::new(whole)), true);
+    }
+
+    /// As many rounds as make all that was used before old.
+    fn next_batches(cache: &mut StateCache) {
+        for _ in 0..2 {
+            cache.begin_round();
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_bytes_than_the_limit_and_the_least_recently_used_go_first() {
+        let mut cache = StateCache::new(10 * STREAM_BYTES);
+        for number in 0..1_000 {
+            load(&mut cache, &id(number));
+            cache.touch(&id(0));
+            next_batches(&mut cache);
+            cache.evict();
+            let (streams, bytes) = cache.size();
+            assert!(bytes <= 10 * STREAM_BYTES && streams >= (number + 1).min(9), "{streams} streams, {bytes} bytes");
+        }
+        assert!(
+            cache.contains(&id(0)) && cache.contains(&id(999)) && !cache.contains(&id(1)) && !cache.contains(&id(900))
+        );
+    }
+
+    /// It would be loaded for each batch again.
+    #[test]
+    fn what_the_last_batches_used_stays_however_large_it_is() {
+        let mut cache = StateCache::new(10 * STREAM_BYTES);
+        let large = id(0);
+        load(&mut cache, &large);
+        for number in 0..1_000 {
+            cache.apply(&large, &batch_of(&large, &format!("batch-{number}")));
+            cache.committed(&large, number);
+        }
+        assert!(cache.size().1 > 20 * STREAM_BYTES);
+        for number in 1..100 {
+            load(&mut cache, &id(number));
+            cache.touch(&large);
+            cache.begin_round();
+            cache.evict();
+            assert!(cache.contains(&large));
+            assert!(cache.size().0 <= 3, "{} streams beside one above the limit", cache.size().0);
+        }
+        next_batches(&mut cache);
+        cache.evict();
+        assert_eq!(cache.size(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_not_committed_stays() {
+        let mut cache = StateCache::new(STREAM_BYTES);
+        load(&mut cache, &id(0));
+        cache.apply(&id(0), &batch_of(&id(0), "batch"));
+        for number in 1..10 {
+            load(&mut cache, &id(number));
+        }
+        next_batches(&mut cache);
+        cache.evict();
+        assert!(cache.contains(&id(0)));
+        cache.committed(&id(0), 2);
+        cache.evict();
+        assert!(!cache.contains(&id(0)));
+    }
+}

@@ -1,6 +1,7 @@
 //! The sequencer on a real log, with commands handed in in a known order.
 
 mod batches;
+mod beside;
 mod cancellation;
 mod order;
 mod snapshots;
