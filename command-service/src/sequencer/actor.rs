@@ -10,7 +10,7 @@ mod answers;
 mod beside;
 mod held;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use tally_domain::{States, StreamId, needed_streams};
@@ -27,7 +27,7 @@ use super::parked::Parked;
 use super::recent::RecentCommands;
 use super::settle::{Settled, settle, settle_fitting};
 use super::snapshots::Snapshots;
-use super::ticket::Ticket;
+use super::ticket::{Line, Ticket};
 use super::{Failure, Limits};
 use crate::doorbell::Doorbell;
 use crate::metrics::METRICS;
@@ -67,11 +67,11 @@ pub(super) struct Actor {
     /// Waiting for streams to be loaded.
     parked: Parked,
     /// To be considered, as soon as there is room for what comes of it.
-    backlog: VecDeque<Ticket>,
+    backlog: Line,
     /// Decided on top of what is in flight.
     forming: Vec<Decided>,
     /// To be decided with the head held.
-    queue: VecDeque<Ticket>,
+    queue: Line,
     /// Being decided with the head held.
     holding: Holding,
     /// A command of the next batch came before: look them up.
@@ -84,8 +84,8 @@ pub(super) struct Actor {
     fitting_left: u32,
     /// All events of others up to this position are in the cache, where their streams are.
     seen: u64,
-    /// How often events of others were learned of.
-    catch_ups: u64,
+    /// Commands that arrived.
+    arrivals: u64,
     flight: Option<JoinHandle<Flight>>,
 }
 
@@ -101,16 +101,16 @@ impl Actor {
             recent: RecentCommands::new(limits.recent_commands_max),
             loads: Loads::default(),
             parked: Parked::default(),
-            backlog: VecDeque::new(),
+            backlog: Line::default(),
             forming: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Line::default(),
             holding: Holding::default(),
             repeated: false,
             looked_up: false,
             holds_left: 0,
             fitting_left: 0,
             seen: 0,
-            catch_ups: 0,
+            arrivals: 0,
             flight: None,
         }
     }
@@ -128,14 +128,18 @@ impl Actor {
                 brought = self.loads.next() => self.brought(brought),
                 count = arrivals.recv_many(&mut received, RECEIVE_MAX), if open && self.backlog.is_empty() => {
                     open = count > 0;
-                    self.backlog.extend(received.drain(..).filter_map(|ticket| self.recent.admit(ticket)));
+                    for mut ticket in received.drain(..).filter_map(|ticket| self.recent.admit(ticket)) {
+                        self.arrivals += 1;
+                        ticket.arrival = self.arrivals;
+                        self.backlog.put(ticket);
+                    }
                 }
             }
             self.work_off();
             self.dispatch();
             // What is on its way leaves room for the next.
             self.work_off();
-            self.loads.start(&self.store, self.catch_ups);
+            self.loads.start(&self.store);
         }
     }
 
@@ -177,20 +181,16 @@ impl Actor {
     /// Considers what waits for that, as long as there is room: one command alone may make many events.
     fn work_off(&mut self) {
         while self.has_room()
-            && let Some(ticket) = self.backlog.pop_front()
+            && let Some(ticket) = self.backlog.take_first()
         {
             self.consider(ticket);
         }
     }
 
-    /// Has these commands considered again, before those that came after them: also before those that wait for streams and may need what
-    /// these change.
-    fn reconsider(&mut self, tickets: Vec<Ticket>) {
-        if tickets.is_empty() {
-            return;
-        }
-        let parked = self.parked.take();
-        tickets.into_iter().chain(parked).rev().for_each(|ticket| self.backlog.push_front(ticket));
+    /// Has these commands considered again, in their order of arrival with those that wait already: with those that wait for streams, too.
+    fn reconsider(&mut self, tickets: impl IntoIterator<Item = Ticket>) {
+        self.backlog.put_all(tickets);
+        self.backlog.put_all(self.parked.take());
     }
 
     /// Decides a command, or has it wait for its streams, or for the head.
@@ -215,11 +215,11 @@ impl Actor {
         if lacking.is_empty() && !self.parked.holds_up(&needed) {
             match ahead {
                 true => self.decide_ahead(ticket, needed, new),
-                false => self.queue.push_back(ticket),
+                false => self.queue.put(ticket),
             }
         } else if ticket.loads >= LOADS_PER_COMMAND_MAX {
-            self.hold_from_now_on();
-            self.queue.push_back(ticket);
+            self.hold_for(1);
+            self.queue.put(ticket);
         } else {
             let mut wanted = false;
             for id in lacking {
@@ -295,7 +295,6 @@ impl Actor {
         for due in self.cache.due_snapshots() {
             self.snapshots.write(due);
         }
-        self.cache.begin_round();
         self.cache.evict();
         let (streams, bytes) = self.cache.size();
         METRICS.cache_streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
@@ -303,6 +302,7 @@ impl Actor {
     }
 
     fn batch_landed(&mut self, Settled { decided, result }: Settled) {
+        self.cache.begin_round();
         match result {
             Ok(mut checked) => match checked.beside.take() {
                 Some(beside) => self.beside_landed(decided, checked, beside),
@@ -337,7 +337,12 @@ impl Actor {
 
     /// The next batches are decided with the head held, and what was decided in advance is decided again then.
     fn hold_from_now_on(&mut self) {
-        self.holds_left = HOLDS_AFTER_CONTENTION;
+        self.hold_for(HOLDS_AFTER_CONTENTION);
+    }
+
+    /// So many at least.
+    fn hold_for(&mut self, holds: u32) {
+        self.holds_left = self.holds_left.max(holds);
         let forming = std::mem::take(&mut self.forming);
         self.requeue(forming);
     }
@@ -346,7 +351,7 @@ impl Actor {
     fn requeue(&mut self, decided: Vec<Decided>) {
         METRICS.decided_again.inc_by(decided.len() as u64);
         for decided in decided.into_iter().rev() {
-            self.queue.push_front(undo(&mut self.cache, decided));
+            self.queue.put(undo(&mut self.cache, decided));
         }
     }
 
@@ -361,10 +366,10 @@ impl Actor {
     fn brought(&mut self, brought: Result<Brought, JoinError>) {
         let mut unreadable = HashSet::new();
         match brought {
-            Ok(Brought { streams: Ok(streams), catch_ups, ids: _ }) => {
+            Ok(Brought { streams: Ok(streams), overtaken, ids: _ }) => {
                 for (id, loaded) in streams {
                     match loaded {
-                        Ok(loaded) => self.cache.take_in(&id, loaded, catch_ups == self.catch_ups),
+                        Ok(loaded) => self.cache.take_in(&id, loaded, !overtaken.contains(&id)),
                         Err(error) => {
                             tracing::error!(%error, stream = %id, "a stored stream can't be read");
                             unreadable.insert(id);
@@ -381,6 +386,10 @@ impl Actor {
                 self.loads.forget();
                 self.look_again();
             }
+        }
+        if self.flight.is_none() {
+            // No batch comes back that would tell what is in use.
+            self.cache.begin_round();
         }
         self.cache.evict();
     }

@@ -68,7 +68,7 @@ impl StateCache {
             }
             Loaded::Events(events) => {
                 for PlacedEvent { version, position, event } in events {
-                    let _new = self.catch_up(id, version, position, || Some(event));
+                    self.catch_up(id, version, position, || Some(event));
                 }
                 if let Some(entry) = self.entries.get_mut(id)
                     && entry.uncommitted.is_empty()
@@ -79,18 +79,17 @@ impl StateCache {
         }
     }
 
-    /// Takes in an event that another process appended, if its stream is here. Whoever can't follow is no longer up to date. Whether it was new,
-    /// here or to a load that may be under way.
+    /// Takes in an event that another process appended, if its stream is here. Whoever can't follow is no longer up to date.
     pub(super) fn catch_up(
         &mut self,
         id: &StreamId,
         version: u64,
         position: u64,
         event: impl FnOnce() -> Option<Event>,
-    ) -> bool {
-        let Some(entry) = self.entries.peek_mut(id) else { return true };
+    ) {
+        let Some(entry) = self.entries.peek_mut(id) else { return };
         if version <= entry.version {
-            return false;
+            return;
         }
         match (version == entry.version + 1 && entry.uncommitted.is_empty()).then(event).flatten() {
             Some(event) => {
@@ -102,7 +101,6 @@ impl StateCache {
             }
             None => entry.freshness = 0,
         }
-        true
     }
 
     /// From now on nothing is up to date.

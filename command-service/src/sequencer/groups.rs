@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 
 use tally_domain::StreamId;
-use tally_event_store::Basis;
+use tally_event_store::{Basis, NO_GROUP};
 
 use super::decide::Decided;
-
-/// Rests on nothing that could move.
-const NO_GROUP: i32 = -1;
 
 /// The streams that a batch rests on, with the versions that they had before it, and the group of each command. Those that share a stream are of
 /// one group.

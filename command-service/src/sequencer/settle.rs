@@ -167,7 +167,10 @@ pub(super) fn said_only(decided: &[Decided]) -> (HashMap<&StreamId, u64>, Vec<Uu
         match &item.verdict {
             Verdict::Unchanged { .. } | Verdict::Refused(_) => {
                 let only_read = item.basis.iter().filter(|(id, _)| !written.contains(id));
-                witnesses.extend(only_read.map(|(id, version)| (id, *version)));
+                // Of two versions the older one: it is not the stored one, then, and both are decided again.
+                for (id, version) in only_read {
+                    witnesses.entry(id).or_insert(*version);
+                }
                 if item.ticket.is_repeatable() {
                     ids.push(item.ticket.submission.command_id);
                 }

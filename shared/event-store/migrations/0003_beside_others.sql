@@ -9,7 +9,7 @@ DECLARE
     head bigint;
     news text[];
 BEGIN
-    -- As lock_head does, which would be planned again for each call from here.
+    -- As lock_head does, which would be planned again for each call from here. (It stays for the program of the version before.)
     SELECT log_head.position INTO STRICT head FROM log_head ORDER BY log_head.singleton DESC LIMIT 1 FOR UPDATE;
     IF head - seen BETWEEN 1 AND news_max THEN
         SELECT array_agg(stream_id) || array_agg(version::text) || array_agg(event_type) || array_agg(payload) INTO news
@@ -57,33 +57,29 @@ DECLARE
     news_versions text[];
     news_types text[];
     news_payloads text[];
-    meet boolean;
     left_out integer[] := '{}';
     -- Most batches have none of a command that changed nothing.
     unchanged boolean := cardinality(command_stream_ids) > 0;
 BEGIN
     SELECT log_head.position INTO STRICT last FROM log_head ORDER BY log_head.singleton DESC LIMIT 1 FOR UPDATE;
-    IF last - seen > news_max THEN
-        RAISE EXCEPTION 'the log has moved on too far' USING ERRCODE = 'TL001';
+    IF last - seen NOT BETWEEN 0 AND news_max THEN
+        RAISE EXCEPTION 'the log has moved on too far, or back' USING ERRCODE = 'TL001';
     END IF;
     -- Whoever knows all events up to `seen` has decided on them.
     IF last > seen THEN
         SELECT
-            array_agg(stream_id), array_agg(version::text), array_agg(event_type), array_agg(payload),
-            bool_or(stream_id = ANY (basis_stream_ids))
-        INTO news_stream_ids, news_versions, news_types, news_payloads, meet
+            array_agg(stream_id), array_agg(version::text), array_agg(event_type), array_agg(payload)
+        INTO news_stream_ids, news_versions, news_types, news_payloads
         FROM (
             SELECT events.stream_id, events.version, events.event_type, events.payload FROM events
             WHERE events.position > seen AND events.position <= last ORDER BY events.position
         ) AS event;
-        IF meet THEN
-            left_out := ARRAY(
-                SELECT DISTINCT basis.basis_group
-                FROM unnest(basis_stream_ids, basis_versions, basis_groups) AS basis (stream_id, version, basis_group)
-                JOIN unnest(news_stream_ids, news_versions) AS new (stream_id, version)
-                ON new.stream_id = basis.stream_id AND new.version::bigint > basis.version
-            );
-        END IF;
+        left_out := ARRAY(
+            SELECT DISTINCT basis.basis_group
+            FROM unnest(basis_stream_ids, basis_versions, basis_groups) AS basis (stream_id, version, basis_group)
+            JOIN unnest(news_stream_ids, news_versions) AS new (stream_id, version)
+            ON new.stream_id = basis.stream_id AND new.version::bigint > basis.version
+        );
     END IF;
     IF cardinality(left_out) > 0 THEN
         SELECT
@@ -141,3 +137,6 @@ BEGIN
         || news_stream_ids || news_versions || news_types || news_payloads;
 END
 $$;
+
+-- Functions are everybody's by default.
+REVOKE ALL ON FUNCTION take_head, append_fitting FROM PUBLIC;

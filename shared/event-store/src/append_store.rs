@@ -117,8 +117,14 @@ impl AppendStore {
         Ok(find.await?)
     }
 
-    /// Whether Postgres answers and the log is there.
+    /// Whether Postgres answers and the log is there, as far migrated as this program needs it.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.log_id().await.map(drop)
+        let newest = "SELECT to_regproc('append_fitting') IS NOT NULL FROM log_head ORDER BY singleton DESC LIMIT 1";
+        let ask =
+            self.sessions.run(move |connection| Box::pin(sqlx::query_scalar::<_, bool>(newest).fetch_one(connection)));
+        match ask.await? {
+            true => Ok(()),
+            false => Err(Error::refused("the log has to be migrated first")),
+        }
     }
 }

@@ -56,6 +56,9 @@ pub struct Guard {
     pub version: u64,
 }
 
+/// The group of what rests on nothing that could move.
+pub const NO_GROUP: i32 = -1;
+
 /// A stream that the decisions of a batch rest on, for [`AppendStore::append_fitting`](crate::AppendStore::append_fitting).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {

@@ -37,7 +37,7 @@ mod metrics;
 
 pub use append::{Appended, Fitted, News};
 pub use append_store::AppendStore;
-pub use batch::{Basis, Batch, Guard, NewCommand, Unchanged};
+pub use batch::{Basis, Batch, Guard, NO_GROUP, NewCommand, Unchanged};
 pub use commands::{Outcome, StoredCommand};
 pub use connection::{AppendOptions, ReadOptions, ReadRole};
 pub use error::{Cause, Error};

@@ -84,7 +84,7 @@ async fn grant_rights(connection: &mut PgConnection, log: &LogName) -> Result<()
     let statements = format!(
         "BEGIN;
          LOCK TABLE _sqlx_migrations IN EXCLUSIVE MODE;
-         REVOKE ALL ON FUNCTION note_reached, take_head, append_fitting FROM PUBLIC;
+         REVOKE ALL ON FUNCTION note_reached FROM PUBLIC;
          GRANT USAGE ON SCHEMA {schema} TO {append}, {read}, {tail};
          GRANT SELECT ON log_head, events TO {append}, {read}, {tail};
          GRANT SELECT ON commands, snapshots TO {append};

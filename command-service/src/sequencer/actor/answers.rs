@@ -45,9 +45,6 @@ impl Actor {
                 Verdict::Unchanged { .. } | Verdict::Refused(_)
                     if basis.iter().any(|(id, _)| checked.stale.contains(id)) =>
                 {
-                    for id in &checked.stale {
-                        self.cache.distrust(id);
-                    }
                     again.push(ticket);
                 }
                 Verdict::Refused(failure) => self.recent.finish(ticket, Err(failure)),
@@ -61,7 +58,7 @@ impl Actor {
                         let verdict = Verdict::Remember { stream, version, position: Some(at), standing };
                         self.forming.push(Decided { ticket, verdict, basis: Vec::new() });
                     } else if ticket.is_repeatable() {
-                        self.queue.push_back(ticket);
+                        self.queue.put(ticket);
                     } else {
                         let receipt = self.receipt(&stream, version, at);
                         self.recent.finish(ticket, Ok(Outcome { receipt: Some(receipt), events: Arc::new(standing) }));
@@ -69,7 +66,14 @@ impl Actor {
                 }
             }
         }
-        self.reconsider(again);
+        if !again.is_empty() {
+            for id in &checked.stale {
+                self.cache.distrust(id);
+            }
+            // What was decided ahead on them can't be right either.
+            again.extend(self.take_back(Vec::new(), checked.stale));
+            self.reconsider(again);
+        }
     }
 
     fn receipt(&self, stream: &StreamId, version: u64, position: u64) -> Receipt {

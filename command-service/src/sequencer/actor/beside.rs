@@ -13,21 +13,37 @@ use crate::sequencer::ticket::Ticket;
 
 /// One in so many commands that did not fit is much: to decide them with the head held is less work than to decide them again and again.
 const MUCH: usize = 4;
+/// Fewer than this are never much.
+const MUCH_MIN: usize = 4;
+/// Times that a command may be left out; after that it is decided with the head held, so that none loses for ever.
+const LEFT_OUT_PER_COMMAND_MAX: u32 = 3;
 
 pub(super) fn is_much(unfit: usize, commands: usize) -> bool {
-    unfit * MUCH > commands
+    unfit >= MUCH_MIN && unfit * MUCH > commands
 }
 
 impl Actor {
     /// What fitted is stored; the rest is decided again, and with it what was decided on it, or on what has moved.
     pub(super) fn beside_landed(&mut self, decided: Vec<Decided>, checked: Checked, beside: Beside) {
-        let Beside { left_out, news } = beside;
+        let Beside { mut left_out, news } = beside;
         self.fitting_left = if news.is_empty() { self.fitting_left.saturating_sub(1) } else { FITTING_AFTER_OTHERS };
         let news = parsed(news);
-        let overtaken = |(id, event): &&(StreamId, LoadedEvent)| event.version > self.cache.committed_version(id);
-        let moved = news.iter().filter(overtaken).map(|(id, _)| id.clone()).collect();
+        let is_overtaken = |(id, event): &&(StreamId, LoadedEvent)| event.version > self.cache.committed_version(id);
+        let moved: HashSet<StreamId> = news.iter().filter(is_overtaken).map(|(id, _)| id.clone()).collect();
         let is_contended = is_much(left_out.len(), left_out.len() + decided.len());
+        let mut loses = false;
+        for item in &mut left_out {
+            item.ticket.left_out += 1;
+            loses |= item.ticket.left_out >= LEFT_OUT_PER_COMMAND_MAX;
+        }
+        let overtaken: Vec<StreamId> = left_out.iter().flat_map(basis).filter(|id| moved.contains(id)).collect();
         let again = self.take_back(left_out, moved);
+        for id in overtaken {
+            if !self.cache.contains(&id) {
+                // It was taken to be new, and another began it: the news tell from its first event on, or it is loaded.
+                self.cache.presume_empty(&id);
+            }
+        }
         self.reconsider(again);
         if let Some(appended) = checked.appended {
             self.seen = appended.last_position;
@@ -36,12 +52,13 @@ impl Actor {
         self.catch_up(news);
         if is_contended {
             self.hold_from_now_on();
+        } else if loses {
+            self.hold_for(1);
         }
     }
 
-    /// Takes back what was left out, and before it what was decided ahead on that, or on streams that have moved. Gives the commands in their
-    /// order.
-    fn take_back(&mut self, left_out: Vec<Decided>, mut moved: HashSet<StreamId>) -> Vec<Ticket> {
+    /// Takes back what was left out, and before it what was decided ahead on that, or on streams that have moved. Gives the commands.
+    pub(super) fn take_back(&mut self, left_out: Vec<Decided>, mut moved: HashSet<StreamId>) -> Vec<Ticket> {
         let mut again = left_out;
         moved.extend(again.iter().flat_map(basis));
         for item in std::mem::take(&mut self.forming) {
@@ -53,20 +70,16 @@ impl Actor {
             }
         }
         METRICS.decided_again.inc_by(again.len() as u64);
-        let mut tickets: Vec<Ticket> = again.into_iter().rev().map(|item| undo(&mut self.cache, item)).collect();
-        tickets.reverse();
-        tickets
+        again.into_iter().rev().map(|item| undo(&mut self.cache, item)).collect()
     }
 
     /// Takes in what others appended. Our own events are there too, where a statement's outcome was not known, and where theirs came in
     /// between.
     pub(super) fn catch_up(&mut self, news: Vec<(StreamId, LoadedEvent)>) {
-        let before = self.catch_ups;
         for (id, LoadedEvent { version, position, event_type, payload }) in news {
             let event = || Event::from_stored(&event_type, &payload).ok();
-            if self.cache.catch_up(&id, version, position, event) {
-                self.catch_ups = before + 1;
-            }
+            self.cache.catch_up(&id, version, position, event);
+            self.loads.overtake(&id);
         }
     }
 }

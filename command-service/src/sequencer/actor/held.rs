@@ -9,6 +9,7 @@ use tally_event_store::{ExclusiveAppend, LoadedEvent, append};
 use super::beside::{is_much, parsed};
 use super::{Actor, FITTING_AFTER_OTHERS, Flight, HOLDS_AFTER_CONTENTION, event_count};
 use crate::metrics::METRICS;
+use crate::sequencer::cache::StateCache;
 use crate::sequencer::decide::{Decided, Verdict, decide, presumed_new, undo};
 use crate::sequencer::hold::{self, Held, Holding, LoadedHeld, ROUNDS_MAX};
 use crate::sequencer::settle::Settled;
@@ -19,8 +20,7 @@ impl Actor {
     pub(super) fn take_head(&mut self) {
         METRICS.head_holds.inc();
         self.holds_left = self.holds_left.max(1);
-        let count = self.queue.len().min(self.limits.batch_commands_max);
-        let rest = self.queue.drain(..count).collect();
+        let rest = self.queue.take(self.limits.batch_commands_max);
         self.holding = Holding { rest, ..Holding::default() };
         // Commands hardly ever came before. Where one did, the append finds out, or what is only said is looked up.
         self.looked_up = std::mem::take(&mut self.repeated);
@@ -38,9 +38,14 @@ impl Actor {
                 match news {
                     Some(news) => self.catch_up(news),
                     None => {
-                        self.catch_ups += 1;
+                        self.loads.overtake_all();
                         self.cache.distrust_all();
                     }
+                }
+                if exclusive.head() < self.seen {
+                    // Another past than the one that was seen: nothing that is known of it holds.
+                    self.loads.overtake_all();
+                    self.cache = StateCache::new(self.limits.state_cache_bytes_max);
                 }
                 self.seen = exclusive.head();
                 self.holding.known = known;
@@ -108,10 +113,8 @@ impl Actor {
         }
         // Those that are left take the head again.
         let Holding { rest, decided, .. } = &mut self.holding;
-        let (mut rest, decided) = (std::mem::take(rest), std::mem::take(decided));
-        while let Some(ticket) = rest.pop_back() {
-            self.queue.push_front(ticket);
-        }
+        let (rest, decided) = (std::mem::take(rest), std::mem::take(decided));
+        self.queue.put_all(rest);
         self.flight = Some(tokio::spawn(async move { Flight::BatchHeld(hold::settle(exclusive, decided).await) }));
     }
 
@@ -183,6 +186,7 @@ impl Actor {
     }
 
     pub(super) fn held_batch_landed(&mut self, Settled { decided, result }: Settled) {
+        self.cache.begin_round();
         match result {
             Ok(checked) => {
                 if let Some(appended) = checked.appended {
@@ -207,8 +211,8 @@ impl Actor {
         }
         if self.holds_left == 0 {
             self.fitting_left = FITTING_AFTER_OTHERS;
-            let queue = std::mem::take(&mut self.queue);
-            self.reconsider(queue.into());
+            let queue = self.queue.take_all();
+            self.reconsider(queue);
         }
     }
 }

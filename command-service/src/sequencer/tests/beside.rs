@@ -40,14 +40,14 @@ async fn beside(skus: &[(&str, u32)]) -> (Log, Sequencer) {
     (log, sequencer)
 }
 
-/// Waits until somebody waits for the head.
-async fn until_waiting(log: &Log) {
+/// Waits until so many wait for the head.
+async fn until_waiting(log: &Log, count: i64) {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut owner = log.owner().await;
     let began = Instant::now();
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut owner).await.expect("a count") == 0 {
-        assert!(began.elapsed() < DEADLINE, "nobody waits for the head");
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut owner).await.expect("a count") != count {
+        assert!(began.elapsed() < DEADLINE, "not so many wait for the head");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -88,7 +88,7 @@ async fn what_rests_on_a_command_that_is_left_out_is_decided_again_behind_it() {
     let on_its_way = hand_in(&sequencer, submission(create_order(&["LAMP", "TABLE"])));
     let beside_it: Vec<Answer> =
         (0..4).map(|n| hand_in(&sequencer, submission(allocate(&format!("c-{n}"), "CHAIR", 1)))).collect();
-    until_waiting(&log).await;
+    until_waiting(&log, 1).await;
     // Decided on top of it, some of them on what it took.
     let takes_the_table = hand_in(&sequencer, submission(create_order(&["TABLE", "SHELF"])));
     let takes_the_shelf = hand_in(&sequencer, submission(allocate("s-1", "SHELF", 1)));
@@ -111,6 +111,38 @@ async fn what_rests_on_a_command_that_is_left_out_is_decided_again_behind_it() {
     for chair in free {
         assert_eq!(lines(&chair.await.expect("an answer")), ["Allocated"]);
     }
+}
+
+/// Another is always faster at its stream, and there is so much else in each batch that it is not much which does not fit.
+#[tokio::test]
+async fn a_command_that_is_left_out_again_and_again_gets_through() {
+    const ROUNDS: u64 = 8;
+    let (log, sequencer) = beside(&[("LAMP", 99), ("TABLE", 99), ("CHAIR", 99)]).await;
+    let mut holder = log.store.begin_exclusive(0, 0).await.expect("the head");
+    let loser = hand_in(&sequencer, submission(allocate("loser", "LAMP", 1)));
+    let mut others: Vec<Answer> = Vec::new();
+    for round in 0..ROUNDS {
+        for sku in ["TABLE", "CHAIR"] {
+            others.push(hand_in(&sequencer, submission(allocate(&format!("o-{round}"), sku, 1))));
+        }
+        until_waiting(&log, 1).await;
+        // Whoever is faster next waits already, behind the batch and before the one after it.
+        let store = log.store.clone();
+        let next = tokio::spawn(async move { store.begin_exclusive(0, 0).await.expect("the head") });
+        until_waiting(&log, 2).await;
+        let line = line_of_another(&format!("of-another-{round}"), "LAMP", 2 + 4 + round);
+        if holder.append(line).await.is_err() {
+            // The lamp's version is another: it got through.
+            drop(next.await);
+            assert_eq!(lines(&loser.await.expect("an answer")), ["Allocated"]);
+            for other in others {
+                other.await.expect("an answer");
+            }
+            return;
+        }
+        holder = next.await.expect("the head");
+    }
+    panic!("it lost {ROUNDS} times");
 }
 
 /// Three at a log, on so many products that they meet now and then.

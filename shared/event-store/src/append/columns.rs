@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use crate::batch::{Basis, Batch, Guard, NewCommand};
+use crate::batch::{Basis, Batch, Guard, NO_GROUP, NewCommand};
 use crate::event::{signed, to_json};
 
 /// The rows of the statement's three sets of arrays, borrowed from the batch.
@@ -55,9 +55,6 @@ pub(super) struct BasisRow<'b> {
     pub(super) version: i64,
     pub(super) group: i32,
 }
-
-/// Of what rests on no stream, and always fits.
-const NO_GROUP: i32 = -1;
 
 /// The versions that a batch appends to a stream.
 struct Written {

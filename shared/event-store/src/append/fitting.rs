@@ -48,7 +48,12 @@ pub(crate) async fn append_fitting(
     }
     let appended = of_events.iter().filter(|group| !left_out.contains(group)).count() as u64;
     let appended = Appended { first_position: last_position + 1 - appended, last_position };
-    Ok(Fitted { appended, left_out, news: news(seen, texts.collect())? })
+    let news = news(seen, texts.collect())?;
+    // Positions of news are counted.
+    match seen + news.len() as u64 == appended.first_position - 1 {
+        true => Ok(Fitted { appended, left_out, news }),
+        false => Err(unreadable()),
+    }
 }
 
 /// What `take_head` gives of events after a position.
