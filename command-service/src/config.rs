@@ -70,7 +70,7 @@ pub struct ServeArgs {
     #[arg(long, env = "BATCH_EVENTS_MAX", default_value_t = 4_096, value_name = "COUNT")]
     pub(crate) batch_events_max: usize,
 
-    /// Memory for the state of streams, in MiB; the least recently used go first
+    /// Memory for the state of streams beside those that are in use, in MiB; the least recently used go first
     #[arg(long, env = "STATE_CACHE_MIB_MAX", default_value_t = 20, value_name = "MIB")]
     pub(crate) state_cache_mib_max: usize,
 

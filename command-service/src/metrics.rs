@@ -85,7 +85,7 @@ impl Metrics {
             )?,
             head_holds: register_int_counter!(
                 "tally_head_holds_total",
-                "Batches that were decided with the head of the log held, because others append too."
+                "Batches that were decided with the head of the log held, because others append to the same streams."
             )?,
             repeated: register_int_counter!(
                 "tally_commands_repeated_total",

@@ -3,13 +3,14 @@
 //!
 //! The hazards, and what meets each:
 //!
-//! * *Deciding on what never commits.* A batch is decided while the one before it is on its way to Postgres. If that one fails, both are
-//!   taken back ([`decide::undo`]) and decided again, in the order in which they came, on what is really stored. Nobody is answered before
-//!   all that their answer rests on is stored: refusals travel with the batch too.
+//! * *Deciding on what never commits.* A batch is decided while the one before it is on its way to Postgres. What of that one is not stored is
+//!   taken back ([`decide::undo`]), with all that was decided on it, and decided again, in the order in which they came, on what is really
+//!   stored. Nobody is answered before all that their answer rests on is stored: refusals travel with the batch too.
 //! * *Deciding on what another replica changed.* The appending statement checks the version of every stream that a batch writes or has read
-//!   ([`settle`]). A refusal writes nothing that could be checked, so the versions it rests on are looked up after the append; where one has
+//!   ([`settle`]), and while others append it leaves out what does not fit ([`groups`]). A refusal writes nothing that could be checked, so the versions it rests on are looked up after the append; where one has
 //!   moved, the command is decided again.
-//! * *A race that is lost for ever.* After a lost race, and while others append too, commands are decided with the head row held ([`hold`]).
+//! * *A race that is lost for ever.* A command that lost some times is decided with the head row held ([`hold`]), and so is all where much
+//!   would not fit.
 //! * *Commands of one stream in another order than they came.* A command that waits for a cold stream holds up those behind it that share
 //!   a stream with it, and only those ([`parked`]).
 //! * *A command that takes effect twice.* The command id is unique in the log. A repeated command is found in memory ([`recent`]), or by its

@@ -119,6 +119,7 @@ impl AllocationQueryService for Allocations {
         let kind = Kind {
             missing: Missing::Stock,
             respond: |stock, freshness| WatchStockResponse { stock, freshness: Some(freshness) },
+            stream: "product-",
             version: |stock: &Stock| stock.version,
             // It shows nothing of any customer.
             check: |_: &Stock| Ok(()),

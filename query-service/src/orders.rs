@@ -116,6 +116,7 @@ impl OrderQueryService for Orders {
         let kind = Kind {
             missing: Missing::Order,
             respond: |order, freshness| WatchOrderResponse { order, freshness: Some(freshness) },
+            stream: "order-",
             version: |order: &Order| order.version,
             check: move |order: &Order| check_customer(&extensions, &order.customer_id),
         };

@@ -34,6 +34,8 @@ pub(crate) struct Kind<M, R, C> {
     pub(crate) missing: Missing,
     /// A message with the view, or a sign of life without.
     pub(crate) respond: fn(Option<M>, Freshness) -> R,
+    /// What its stream's id has before the view's key.
+    pub(crate) stream: &'static str,
     /// The version of its stream that a view says.
     pub(crate) version: fn(&M) -> i64,
     /// Whether this caller may see it. Whose it is never changes, so it is asked once.
@@ -59,10 +61,12 @@ impl Watching {
         let place = place.map_err(|_| Failure::Overloaded { limit: "watchers_max" })?;
         // Before the first look, so that no change after it is missed.
         let view = watches.watch(key);
-        let Answer { value, freshness } = self.reader.encoded_view(from, key, asked, time_left).await?;
+        let of_stream = (kind.stream, kind.version);
+        let Answer { value, freshness } =
+            self.reader.encoded_view_of_stream(from, key, of_stream, asked, time_left).await?;
         let value = value.ok_or_else(|| Failure::not_found(kind.missing, &freshness))?;
         let first = decode(value.clone())?;
-        let Kind { missing: _, respond, version, check } = kind;
+        let Kind { missing: _, stream: _, respond, version, check } = kind;
         check(&first)?;
         let reader = Arc::clone(&self.reader);
         let unseen = freshness.may_be_stale.then(|| asked.after.clone());

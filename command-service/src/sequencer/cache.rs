@@ -47,7 +47,7 @@ pub(super) struct StateCache {
     bytes: usize,
     bytes_max: usize,
     freshness: u64,
-    /// Counts the batches that came back.
+    /// Counts the batches that came back, and loads while no batch is under way.
     round: u64,
     due: Vec<DueSnapshot>,
 }

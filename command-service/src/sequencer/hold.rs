@@ -1,5 +1,5 @@
-//! Appending beside other processes: take the head row, so that nobody appends meanwhile, learn what came since, decide, append, commit.
-//! All inside one transaction of tasks that no caller can cancel, so it can't lose a race.
+//! Appending so that no race can be lost: take the head row, so that nobody appends meanwhile, learn what came since, decide, append, commit.
+//! All inside one transaction of tasks that no caller can cancel.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,7 +14,7 @@ use super::settle::{Checked, Settled, said_only, to_batch};
 use super::ticket::Ticket;
 use crate::metrics::METRICS;
 
-/// Events of other processes that are read while the head is held. With more, every stream is asked for what it lacks when it is needed.
+/// Events of other processes that are read at a time. With more, every stream is asked for what it lacks when it is needed.
 pub(super) const CATCH_UP_EVENTS_MAX: u64 = 8_192;
 /// Rounds of loading for the commands of one hold; a batch names its product, an order its products.
 pub(super) const ROUNDS_MAX: usize = 8;

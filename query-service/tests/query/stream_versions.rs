@@ -108,6 +108,15 @@ async fn a_view_that_has_the_version_itself_is_answered_whatever_else_is_still_t
     assert_eq!(told.reason, "VIEWS_RECOVERING");
 }
 
+/// And a watch begins with it.
+#[tokio::test]
+async fn a_watch_of_a_view_that_has_the_version_itself_begins_whatever_else_is_still_to_come() {
+    let system = System::start(&SILENT).await;
+    system.apply_order(9, 3).await;
+    let mut stream = soon(watch_after(&system, Some(or_fail(stream_at(3))))).await.expect("a stream");
+    assert_eq!(next_flagged(&mut stream).await, (3, false));
+}
+
 /// And so is a product's stock.
 #[tokio::test]
 async fn stock_that_has_its_products_version_is_answered_whatever_else_is_still_to_come() {

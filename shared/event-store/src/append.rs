@@ -2,7 +2,7 @@
 //!
 //! Three hazards, and what keeps each away:
 //!
-//! - *Holes and disorder.* Positions come from the one row of `log_head`, updated first, inside the appending
+//! - *Holes and disorder.* Positions come from the one row of `log_head`, locked first, inside the appending
 //!   statement. Its row lock makes the order of positions the order of commits, and a rollback gives positions back.
 //!   A sequence does neither.
 //! - *A half-open transaction.* A future dropped around `BEGIN` can leave one in a pooled connection, into which the
