@@ -86,6 +86,7 @@ mod tests {
                 "P11d",
                 "P11e",
                 "P11f",
+                "P11g",
                 "P12",
                 "P12-limit",
                 "P13",

@@ -28,6 +28,10 @@ pub(crate) enum Subject {
     TallyFar,
     /// The same through two replicas.
     TallyTwoReplicasFar,
+    /// Allocate on one SKU, with Postgres at a distance.
+    TallyOneSkuFar,
+    /// The same through two replicas.
+    TallyTwoReplicasOneSkuFar,
     /// Allocate on one SKU, through two replicas.
     TallyTwoReplicasOneSku,
     /// Allocate over many SKUs, in a log of millions of events.
@@ -113,6 +117,8 @@ impl Subject {
             Subject::TallyTwoReplicas => tally::on_empty_log(stage, 2, allocate()).await,
             Subject::TallyFar => far::on_empty_log(stage, 1, allocate()).await,
             Subject::TallyTwoReplicasFar => far::on_empty_log(stage, 2, allocate()).await,
+            Subject::TallyOneSkuFar => far::on_empty_log(stage, 1, allocate().on_one_sku()).await,
+            Subject::TallyTwoReplicasOneSkuFar => far::on_empty_log(stage, 2, allocate().on_one_sku()).await,
             Subject::TallyTwoReplicasOneSku => tally::on_empty_log(stage, 2, allocate().on_one_sku()).await,
             Subject::TallyLongLog => tally::on_long_log(stage, allocate()).await,
             Subject::TallyLongLogRandomIds => tally::on_long_log(stage, allocate().with_random_ids()).await,

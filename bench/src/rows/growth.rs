@@ -73,6 +73,15 @@ pub(super) const ROWS: &[Row] = &[
         better: Higher,
     },
     Row {
+        id: "P11g",
+        metric: "Allocate on one SKU through two replicas ÷ through one, each 1 ms from Postgres",
+        unit: UNIT,
+        ours: Reading(Subject::TallyTwoReplicasOneSkuFar, PerSecond),
+        baseline: &[Reading(Subject::TallyOneSkuFar, PerSecond)],
+        target: 0.8,
+        better: Higher,
+    },
+    Row {
         id: "P14",
         metric: "first command on a SKU, 1 M past allocations ÷ 100",
         unit: "µs",
